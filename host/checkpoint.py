@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A trained model on disk: `.safetensors` with a JSON description; needs neither torch nor pickles.
+
+The metadata key "liquid" holds the description; the tensors are float32 and named after their layer:
+
+    linear   <name>.weight (out, in), <name>.bias (out)
+    ltc      <name>.recurrent_weight W (H, H), <name>.bias b (H), <name>.input_weight U (H, I) in the form
+             "input" only, <name>.tau_weight V (H, I), <name>.tau_bias c (H)
+    mean     none; the running mean over the frames of a sequence
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from liquid_accel import description
+from liquid_accel.description import CHECKPOINT_VERSION, Features, Layer, Linear, Ltc, Mean, Task
+from liquid_accel.errors import UserError
+
+__all__ = ["CHECKPOINT_VERSION", "Checkpoint", "Features", "Layer", "Linear", "Ltc", "Mean", "Task", "load", "save"]
+
+Tensors = dict[str, npt.NDArray[np.float32]]
+METADATA_KEY = "liquid"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model: what it does, layer by layer, and its weights.
+
+    `time_unit_s` is the unit of time constants in seconds, or None where time is counted in frames;
+    `default_dt` is the spacing of frames, in that unit, for data without `dt`. `training` records how the weights came
+    about and carries no meaning.
+    """
+
+    layers: tuple[Layer, ...]
+    tensors: Tensors
+    features: Features
+    task: Task
+    time_unit_s: float | None = None
+    default_dt: float = 1.0
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        description.check_layers(self.layers, self.tensors, len(self.features.mean), self.task, "checkpoint")
+
+    @property
+    def in_features(self) -> int:
+        """Features a frame that the model takes."""
+        return len(self.features.mean)
+
+    @property
+    def out_features(self) -> int:
+        """Width of the model's output: classes, or values of a regression."""
+        return description.widths(self.layers, self.tensors, self.in_features)[-1]
+
+    def layer_widths(self) -> tuple[int, ...]:
+        """Width of the input, then of each layer's output."""
+        return description.widths(self.layers, self.tensors, self.in_features)
+
+    def model_dt(self, dt: npt.NDArray[np.float64], given: bool) -> npt.NDArray[np.float64]:
+        """`dt` of a data set in the model's unit: seconds over the unit, or as it is where that is frames.
+
+        Where the data held no dt (`given` false) it was filled in from `default_dt` and is in the unit already.
+        """
+        return dt / self.time_unit_s if given and self.time_unit_s is not None else dt
+
+
+def save(checkpoint: Checkpoint, path: str | Path) -> None:
+    """Write `path` whole or not at all: to a temporary file beside it, then renamed."""
+    from safetensors.numpy import save as to_bytes
+
+    path = Path(path)
+    text = json.dumps(description.encode(checkpoint), separators=(",", ":"), allow_nan=False)
+    tensors = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in checkpoint.tensors.items()}
+    blob = to_bytes(tensors, metadata={METADATA_KEY: text})
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); expected a writable folder") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(blob)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes it private
+        os.replace(temporary, path)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise UserError(f"{path}: cannot be written ({error.strerror}); expected a writable file") from None
+        raise
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read and check a checkpoint. Raises `UserError` for anything that is not a whole and sound one."""
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such file; expected a .safetensors checkpoint")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; expected a .safetensors checkpoint")
+    text, tensors = _read(path)
+    return description.decode(text, tensors, str(path))
+
+
+def _read(path: Path) -> tuple[str, Tensors]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if METADATA_KEY not in metadata:
+                raise UserError(f"{path}: holds no metadata '{METADATA_KEY}'; expected a checkpoint of `liquid train`")
+            names = list(file.keys())
+            tensors = {name: np.asarray(file.get_tensor(name)) for name in names}
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a .safetensors file, or a truncated one ({reason})") from None
+    for name, tensor in tensors.items():
+        if tensor.dtype != np.float32:
+            raise UserError(f"{path}: tensor '{name}' has type {tensor.dtype}; expected float32")
+    return metadata[METADATA_KEY], tensors

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The liquid time-constant layer, as the article writes it, in torch."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from liquid_accel.models.solvers import SOLVERS, Activation
+
+# Time constants at birth, in units of the frame spacing: shorter than a frame to a few frames.
+TAU_RANGE = (0.2, 4.0)
+FORMS = ("input", "literal")
+
+
+class LTC(nn.Module):
+    """A layer of H liquid neurons driven by I features.
+
+        tau_i dh_i/dt = -h_i + sigma( sum_j W_ij h_j + [sum_k U_ik x_k] + b_i )
+        tau_i         = phi( sum_k V_ik x_k + c_i )
+
+    `form="input"` keeps the bracketed term; `form="literal"` is the article's equation to the letter, where
+    the input acts through tau alone. `x` is (B, T, I), or (T, I) for one sequence, and is held over each
+    frame; `dt` is the spacing of frames in the unit of tau: a number, (T,) or (B, T); dt = 0 advances
+    nothing. The result is the state at the end of each frame, (B, T, H).
+
+    `solver` is "fused" (order 1), "expeuler" (order 1) or "rk4" (order 4) with `steps` sub-steps a frame;
+    both may be changed between calls. Cost a frame: steps (rk4: 4 steps) products of H x H.
+
+    Source: the article; R. Hasani et al., "Liquid Time-constant Networks", AAAI 2021.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        activation: Activation = torch.tanh,
+        tau_activation: Activation = nn.functional.softplus,
+        *,
+        form: str = "input",
+        solver: str = "fused",
+        steps: int = 4,
+        return_state: bool = False,
+    ) -> None:
+        super().__init__()
+        if in_features < 1 or out_features < 1:
+            raise ValueError(f"in_features and out_features must be at least 1, not {in_features} and {out_features}")
+        if form not in FORMS:
+            raise ValueError(f"form must be one of {', '.join(FORMS)}, not '{form}'")
+        if solver not in SOLVERS:
+            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, not '{solver}'")
+        if steps < 1:
+            raise ValueError(f"steps must be at least 1, not {steps}")
+        self.in_features, self.out_features = in_features, out_features
+        self.activation, self.tau_activation = activation, tau_activation
+        self.form, self.solver, self.steps, self.return_state = form, solver, steps, return_state
+        self.recurrent_weight = nn.Parameter(torch.empty(out_features, out_features))
+        self.bias = nn.Parameter(torch.empty(out_features))
+        self.input_weight = nn.Parameter(torch.empty(out_features, in_features)) if form == "input" else None
+        self.tau_weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.tau_bias = nn.Parameter(torch.empty(out_features))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Recurrent matrix of spectral radius about 0.8; time constants log-uniform over `TAU_RANGE`."""
+        nn.init.normal_(self.recurrent_weight, std=0.8 / math.sqrt(self.out_features))
+        nn.init.zeros_(self.bias)
+        if self.input_weight is not None:
+            nn.init.normal_(self.input_weight, std=1.0 / math.sqrt(self.in_features))
+        nn.init.normal_(self.tau_weight, std=0.5 / math.sqrt(self.in_features))
+        low, high = (math.log(tau) for tau in TAU_RANGE)
+        tau = torch.exp(torch.empty_like(self.tau_bias).uniform_(low, high))
+        self.tau_bias.copy_(torch.log(torch.expm1(tau)))  # the inverse of softplus
+
+    def tau(self, x: torch.Tensor) -> torch.Tensor:
+        """Time constants of each frame, (..., H), in the unit of dt."""
+        result: torch.Tensor = self.tau_activation(nn.functional.linear(x, self.tau_weight, self.tau_bias))
+        return result
+
+    def forward(self, x: torch.Tensor, dt: float | torch.Tensor = 1.0, state: torch.Tensor | None = None) -> Any:
+        """States (B, T, H); with `return_state`, the pair of them and the last state (B, H)."""
+        single = x.dim() == 2
+        if single:
+            x = x.unsqueeze(0)
+        batch, frames, _ = x.shape
+        spacing = torch.as_tensor(dt, dtype=x.dtype, device=x.device)
+        try:
+            spacing = spacing.expand(batch, frames)
+        except RuntimeError:
+            shape = tuple(spacing.shape)
+            raise ValueError(f"dt must be a number, ({frames},) or ({batch}, {frames}), not {shape}") from None
+        if self.input_weight is None:
+            drive = self.bias.expand(batch, frames, self.out_features)
+        else:
+            drive = nn.functional.linear(x, self.input_weight, self.bias)
+        tau, solve = self.tau(x), SOLVERS[self.solver]
+        h = x.new_zeros(batch, self.out_features) if state is None else state
+        states = []
+        per_frame = zip(drive.unbind(1), tau.unbind(1), spacing.unsqueeze(-1).unbind(1), strict=True)
+        for frame_drive, frame_tau, frame_dt in per_frame:
+            h = solve(h, frame_drive, frame_tau, self.recurrent_weight, frame_dt, self.activation, self.steps)
+            states.append(h)
+        result = torch.stack(states, 1)
+        result, h = (result[0], h[0]) if single else (result, h)
+        return (result, h) if self.return_state else result
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, form={self.form}, solver={self.solver}, steps={self.steps}"
