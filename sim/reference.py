@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The float reference: a checkpoint over a data set in NumPy float64, without torch.
+
+It says what the model means, so that what quantisation and an approximate solver cost can be told apart. It runs
+any checkpoint layer by layer, whole batches at once, with any solver of `reference_solvers` and `reference_adaptive`;
+`weights` puts other numbers into the same layers (the de-quantised network, say).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from liquid_accel.checkpoint import Checkpoint, Linear, Ltc, Mean
+from liquid_accel.data import Dataset
+from liquid_accel.errors import UserError
+from liquid_accel.sim import reference_adaptive, reference_solvers
+from liquid_accel.sim.reference_solvers import Array, Field, Progress, Trajectory, activation
+
+SOLVERS = (*reference_solvers.FIXED_STEPS, "bs32", "exact")
+
+
+@dataclass(frozen=True)
+class SolverSettings:
+    """How the layers' equations are solved.
+
+    `steps` a frame of the fixed solvers; `rtol` and `atol` of "bs32"; "exact" is scipy's DOP853 at rtol 1e-8.
+    """
+
+    name: str = "fused"
+    steps: int = 4
+    rtol: float = 1e-2
+    atol: float = 1e-2
+
+    def __post_init__(self) -> None:
+        if self.name not in SOLVERS:
+            raise UserError(f"solver is '{self.name}'; the float reference has {', '.join(SOLVERS)}")
+        if self.steps < 1:
+            raise UserError(f"steps is {self.steps}; expected at least 1")
+        if not (0 <= self.rtol < np.inf and 0 < self.atol < np.inf):
+            raise UserError(f"rtol and atol are {self.rtol} and {self.atol}; expected rtol >= 0 and atol > 0, finite")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the reference computed; whatever lies past a sequence's length is 0.
+
+    `outputs` (B, T, C): the last layer's output a frame, for a classifier the logits of the running mean up to
+    and including that frame; `states` (B, T, H) and `taus` (B, T, H), in the model's unit of time, of the last
+    LTC layer (H = 0 without one); per frame, summed over LTC layers, int64 (B, T): `rhs_evals` evaluations
+    of the right-hand side, `accepted` and `rejected` steps; `lengths` (B,).
+    """
+
+    outputs: Array
+    states: Array
+    taus: Array
+    rhs_evals: npt.NDArray[np.int64]
+    accepted: npt.NDArray[np.int64]
+    rejected: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int32]
+
+    @property
+    def final(self) -> Array:
+        """Outputs at each sequence's last frame (B, C)."""
+        last: Array = self.outputs[np.arange(len(self.outputs)), self.lengths - 1]
+        return last
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """The class of the largest final output (B,)."""
+        return self.final.argmax(1).astype(np.int64)
+
+    def accuracy(self, labels: npt.NDArray[np.integer]) -> float:
+        """Fraction of the sequences whose label is right, 0 to 1."""
+        return float(np.mean(self.labels == labels))
+
+    @property
+    def rhs_evals_per_frame(self) -> float:
+        """Mean evaluations of the right-hand side over all frames within their sequences."""
+        return float(self.rhs_evals.sum() / self.lengths.sum())
+
+
+def run(
+    checkpoint: Checkpoint,
+    data: Dataset,
+    solver: SolverSettings | str = "fused",
+    *,
+    steps: int = 4,
+    weights: Mapping[str, npt.NDArray[np.floating]] | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Run `checkpoint` over `data`.
+
+    `solver` is a name, with `steps` sub-steps a frame, or whole settings. `weights` replaces the tensors by
+    others of the same names and shapes. `progress(done, total)` is called once a frame of each LTC layer.
+    """
+    settings = SolverSettings(solver, steps) if isinstance(solver, str) else solver
+    if data.x.shape[-1] != checkpoint.in_features:
+        raise UserError(f"{data.name}: x has {data.x.shape[-1]} features; expected {checkpoint.in_features}")
+    tensors = _tensors(checkpoint, weights)
+    inside = data.mask
+    dt = checkpoint.model_dt(data.dt, data.dt_given)
+    values = np.where(inside[..., None], checkpoint.features.normalise(data.x), 0.0)
+    counts = np.zeros((3, *inside.shape), np.int64)
+    states = taus = np.zeros((*inside.shape, 0))
+    for layer in checkpoint.layers:
+        if isinstance(layer, Linear):
+            product = values @ tensors[f"{layer.name}.weight"].T + tensors[f"{layer.name}.bias"]
+            values = activation(layer.activation)(product)
+        elif isinstance(layer, Mean):
+            values = np.cumsum(values, axis=1) / np.arange(1, values.shape[1] + 1)[None, :, None]
+        else:
+            field = ltc_field(layer, values, tensors)
+            trajectory = _solver(settings)(field, dt, inside, progress)
+            values = states = trajectory.states
+            taus = np.where(inside[..., None], field.tau, 0.0)
+            counts += np.stack([trajectory.rhs_evals, trajectory.accepted, trajectory.rejected])
+        values = np.where(inside[..., None], values, 0.0)
+    states = np.where(inside[..., None], states, 0.0)
+    return Run(values, states, taus, counts[0], counts[1], counts[2], data.lengths)
+
+
+def ltc_field(layer: Ltc, x: Array, tensors: Mapping[str, Array]) -> Field:
+    """The right-hand side of an LTC layer along its input `x` (B, T, I), which is held over each frame.
+
+        tau_i dh_i/dt = -h_i + act( sum_j W_ij h_j + [sum_k U_ik x_k] + b_i );  tau_i = softplus( sum_k V_ik x_k + c_i )
+    """
+    recurrent, bias = tensors[f"{layer.name}.recurrent_weight"], tensors[f"{layer.name}.bias"]
+    drive = np.broadcast_to(bias, (*x.shape[:2], bias.size))
+    if layer.form == "input":
+        drive = x @ tensors[f"{layer.name}.input_weight"].T + bias
+    slow = x @ tensors[f"{layer.name}.tau_weight"].T + tensors[f"{layer.name}.tau_bias"]
+    return Field(recurrent, drive, activation(layer.tau_activation)(slow), activation(layer.activation))
+
+
+def _tensors(
+    checkpoint: Checkpoint, weights: Mapping[str, npt.NDArray[np.floating]] | None
+) -> dict[str, Array]:
+    chosen = checkpoint.tensors if weights is None else weights
+    for name, tensor in checkpoint.tensors.items():
+        if name not in chosen or chosen[name].shape != tensor.shape:
+            held = f"of shape {chosen[name].shape}" if name in chosen else "missing"
+            raise UserError(f"weights: tensor '{name}' is {held}; expected shape {tensor.shape}")
+    return {name: np.asarray(chosen[name], np.float64) for name in checkpoint.tensors}
+
+
+def _solver(
+    settings: SolverSettings,
+) -> Callable[[Field, Array, npt.NDArray[np.bool_], Progress | None], Trajectory]:
+    if settings.name == "exact":
+        return reference_solvers.solve_exact
+    if settings.name == "bs32":
+        controller = reference_adaptive.Controller(settings.rtol, settings.atol)
+        return lambda *arguments: reference_adaptive.solve_bs32(controller, *arguments)
+    return lambda *arguments: reference_solvers.solve_fixed(settings.name, settings.steps, *arguments)
