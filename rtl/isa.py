@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The instruction set: fields, encode, decode, disassemble and the cycle cost of each instruction.
+
+An instruction is a pair of words at one address. The *issue* word steers the lanes and the program; the *finish* word says
+what the element pipeline does with a finished row of `lanes` accumulators. `docs/isa.md` is the specification in prose; the
+semantics in short, with N lanes, loop index r, and parity p (all adders saturate to 16 bits, all shifts round half up):
+
+    dot   acc[l] += sum_{c < cols} W[w + c][l] * V[x + c // N][c % N]
+    term  acc[l] += V[x + r][l] * S[w]
+    in    (no product; the row comes from the input FIFO)
+    finish, for each element l of the row, once `last` is set:
+        q = narrow(acc[l], row_scaled ? scale[l] : narrow - (dynamic ? step exponent : 0))
+        s = q + (0 | A[a + r][l] | log2 dt)
+        f = function(s)                                     table, mode, then 2**f as a float code if exp2
+        d = f - (sub ? B[b + r][l] : 0)
+        p = d * (1 | C[c + r][l] | step mantissa | pool weight) >> c_shift
+        out = p + (add ? B[b + r][l] : 0)
+        out -> V[v + r][l], A|B|C|S[e + r][l], output FIFO, error norm, peak
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field, fields
+
+ISA_VERSION = 1
+
+
+class Op(enum.IntEnum):
+    """What an instruction does with the lanes."""
+
+    CONTROL = 0
+    DOT = 1
+    TERM = 2
+    IN = 3
+
+
+class Control(enum.IntEnum):
+    """What a control instruction does."""
+
+    NOP = 0
+    FRAME = 1  # wait for `imm` input words and room for `target` * 4 output words; read the header; start counting
+    LOOP = 2  # the following instructions up to `loop_end` run `imm & 0xff` times; with bit 15 of imm, count a right-hand side
+    SWAP = 3  # toggle the parity
+    JUMP = 4  # to `target` if `cond`
+    PLAN = 5  # choose the next step
+    DECIDE = 6  # judge the step: accept (toggle parity, advance time) or reject, and choose the next size
+    EMIT = 7  # push `imm` to the output FIFO
+    DONE = 8  # stop counting, push the trailer
+    ROOM = 9  # wait for room for `imm` output words
+
+
+class Cond(enum.IntEnum):
+    """Conditions of a jump."""
+
+    ALWAYS = 0
+    FIRST = 1  # the frame starts a sequence
+    NOT_FIRST = 2
+    TIME_LEFT = 3  # time remains in the frame
+    NO_TIME_LEFT = 4
+    TRACE = 5  # the frame asks for step records and states
+    NOT_TRACE = 6
+
+
+class Mode(enum.IntEnum):
+    """How the function unit extends a table of 256 segments T to all 16-bit words s.
+
+    The first five index with |s| (segments of 128), DIRECT with s + 2**15 (segments of 256).
+    """
+
+    IDENTITY = 0  # s
+    ODD = 1  # sign(s) T(|s|): tanh
+    COMPLEMENT = 2  # s < 0 ? 1 - T(|s|) : T(|s|): sigmoid; 1 is 2**state_frac_bits
+    SOFTPLUS = 3  # T(|s|) + max(s, 0), T(x) = log(1 + exp(-x))
+    EVEN = 4  # T(|s|): the error scale
+    DIRECT = 5  # T(s): log2 1/softplus, log2 of a gate
+
+
+class AddSource(enum.IntEnum):
+    """What is added before the function."""
+
+    NONE = 0
+    MEMORY = 1
+    LOG_DT = 2  # log2 of the frame's dt, Q4.11
+
+
+class Factor(enum.IntEnum):
+    """What d is multiplied by."""
+
+    ONE = 0  # mantissa 1, exponent 0
+    MEMORY = 1
+    STEP = 2  # the mantissa of the step, exponent 0 (its exponent goes into a dynamic narrowing)
+    POOL = 3  # the frame's pool weight
+
+
+class Status(enum.IntFlag):
+    """Bits of a frame's status, in the trailer."""
+
+    SATURATED = 1  # some result of the frame was clamped
+    STEP_LIMIT = 2  # a step was accepted at the smallest size although it missed the tolerance
+    EARLY_HALT = 4  # the rest of the interval was skipped: nothing moves
+
+
+class Flag(enum.IntFlag):
+    """Bits of a frame's header word."""
+
+    FIRST = 1
+    TRACE = 2
+
+
+class Space(enum.IntEnum):
+    """Memories as the host sees them: 16-bit words, row-major; a row takes a power of two of words."""
+
+    ISSUE = 0  # 4 words a row, 3 used
+    FINISH = 1  # 8 words a row, 5 used
+    WEIGHT = 2  # lanes * weight_bits / 16 words a row
+    VECTOR = 3  # lanes words a row
+    A = 4
+    B = 5
+    C = 6
+    S = 7
+    TABLE = 8  # 256 words a table
+
+
+HEADER_WORDS = 5  # flags, dt ticks low, dt ticks high, log2 dt, pool weight; then the inputs
+TRAILER_WORDS = 9  # marker | status, cycles low, high, rhs_evals, accepted, rejected, mac cycles low, high, saturations
+STEP_RECORD_WORDS = 4  # marker | StepFlag, step code, norm low, norm high
+MARK_STEP = 0xA000
+MARK_VECTOR = 0xB000  # | number of words that follow
+MARK_DONE = 0xD000
+
+
+class StepFlag(enum.IntFlag):
+    """Bits of a step record."""
+
+    ACCEPTED = 1
+    LIMITED = 2  # accepted at the smallest step although it missed the tolerance
+    SATURATED = 4
+    CLIPPED = 8  # shortened to (half of) what was left of the frame
+
+
+class Param(enum.IntEnum):
+    """Controller constants in the S memory. Logarithms are pseudo-logarithms: exponent and linear mantissa, Q5.11."""
+
+    LOG_START = 240  # log2 of the first step of a sequence, in ticks
+    LOG_MIN = 241
+    LOG_MAX = 242
+    SAFETY = 243  # log2, signed Q4.11, below 0
+    BETA1 = 244  # Q0.7 signed: weights of the last errors and of the last change
+    BETA2 = 245
+    ALPHA2 = 246
+    CHANGE_MIN = 247  # log2 of the smallest and largest factor, signed Q4.11
+    CHANGE_MAX = 248
+    CHANGE_REJECT = 249  # largest after a reject
+    ACCEPT_LOW = 250  # accept if norm <= this, 24 bits
+    ACCEPT_HIGH = 251
+    LOG_ACCEPT = 252  # pseudo-logarithm of the same
+    HALT = 253  # skip the rest if bits(time left) + bits(peak) <= this; 0: never
+
+
+# ---- Fields -------------------------------------------------------------------------------------------------------------
+
+# (name, width), least significant first.
+_COMMON = (("op", 3), ("loop_end", 1), ("stall", 6))
+MAC_FIELDS = (*_COMMON, ("last", 1), ("indexed", 1), ("x_par", 1), ("w_load", 1), ("cols", 8), ("x", 8), ("w", 14))
+CONTROL_FIELDS = (*_COMMON, ("control", 4), ("cond", 4), ("target", 8), ("imm", 16))
+FINISH_FIELDS = (
+    ("narrow", 6), ("row_scaled", 1), ("dynamic", 1),
+    ("a", 7), ("a_sel", 2),
+    ("table", 3), ("mode", 3), ("exp2", 1),
+    ("b", 7), ("sub", 1), ("add", 1), ("b_par", 1),
+    ("c", 7), ("c_sel", 2), ("c_shift", 6),
+    ("v", 8), ("v_en", 1), ("v_par", 1),
+    ("e", 7), ("e_mask", 4), ("e_par", 1),
+    ("out", 1), ("norm", 1), ("peak", 1),
+    ("quiet_pre", 1), ("quiet_post", 1), ("indexed", 1), ("source", 1),
+)  # fmt: skip
+ISSUE_BITS = 48
+FINISH_BITS = 80
+STALL_MAX = 63
+E_A, E_B, E_C, E_S = 1, 2, 4, 8  # bits of e_mask
+
+
+def pack(layout: tuple[tuple[str, int], ...], values: dict[str, int]) -> int:
+    """Fields to a word; ValueError if one does not fit."""
+    word, at = 0, 0
+    for name, width in layout:
+        value = int(values.get(name, 0))
+        if not 0 <= value < 1 << width:
+            raise ValueError(f"instruction field {name} is {value}: 0 to {(1 << width) - 1} was expected")
+        word |= value << at
+        at += width
+    return word
+
+
+def unpack(layout: tuple[tuple[str, int], ...], word: int) -> dict[str, int]:
+    """A word to its fields."""
+    values, at = {}, 0
+    for name, width in layout:
+        values[name] = word >> at & (1 << width) - 1
+        at += width
+    return values
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The finish word; see the module's text. `narrow` is a right shift, `c_shift` too."""
+
+    narrow: int = 0
+    row_scaled: int = 0
+    dynamic: int = 0
+    a: int = 0
+    a_sel: AddSource = AddSource.NONE
+    table: int = 0
+    mode: Mode = Mode.IDENTITY
+    exp2: int = 0
+    b: int = 0
+    sub: int = 0
+    add: int = 0
+    b_par: int = 0
+    c: int = 0
+    c_sel: Factor = Factor.ONE
+    c_shift: int = 11
+    v: int = 0
+    v_en: int = 0
+    v_par: int = 0
+    e: int = 0
+    e_mask: int = 0
+    e_par: int = 0
+    out: int = 0
+    norm: int = 0
+    peak: int = 0
+    quiet_pre: int = 0
+    quiet_post: int = 0
+    indexed: int = 1
+    source: int = 0
+
+    def encode(self) -> int:
+        return pack(FINISH_FIELDS, {f.name: int(getattr(self, f.name)) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction. `cols` is the number of columns (1 to 256); it is stored less one."""
+
+    op: Op = Op.CONTROL
+    loop_end: int = 0
+    stall: int = 0
+    # dot, term, in
+    last: int = 0
+    indexed: int = 0
+    x_par: int = 0
+    w_load: int = 0
+    cols: int = 1
+    x: int = 0
+    w: int = 0
+    # control
+    control: Control = Control.NOP
+    cond: Cond = Cond.ALWAYS
+    target: int = 0
+    imm: int = 0
+    finish: Finish = field(default_factory=Finish)
+    comment: str = field(default="", compare=False)
+
+    def encode(self) -> tuple[int, int]:
+        """(issue word, finish word); the finish word of an instruction without `last` is 0."""
+        layout = CONTROL_FIELDS if self.op == Op.CONTROL else MAC_FIELDS
+        values = {name: int(getattr(self, name)) for name, _ in layout}
+        if self.op != Op.CONTROL:
+            values["cols"] -= 1
+        return pack(layout, values), self.finish.encode() if self.last else 0
+
+    @classmethod
+    def decode(cls, issue: int, finish: int) -> Instruction:
+        """The inverse of `encode`; ValueError for an opcode, condition or mode that does not exist."""
+        op = Op(issue & 7)
+        values = unpack(CONTROL_FIELDS if op == Op.CONTROL else MAC_FIELDS, issue)
+        if op == Op.CONTROL:
+            values["control"], values["cond"] = Control(values["control"]), Cond(values["cond"])
+            return cls(**(values | {"op": op}))  # type: ignore[arg-type]
+        values["cols"] += 1
+        done = Finish()
+        if values["last"]:
+            parts = unpack(FINISH_FIELDS, finish)
+            parts["a_sel"], parts["c_sel"] = AddSource(parts["a_sel"]), Factor(parts["c_sel"])
+            parts["mode"] = Mode(parts["mode"])
+            done = Finish(**parts)  # type: ignore[arg-type]
+        return cls(**(values | {"op": op, "finish": done}))  # type: ignore[arg-type]
+
+    @property
+    def slots(self) -> int:
+        """Cycles that the instruction itself takes, after its stall: its columns and, if `last`, the snapshot."""
+        return 1 if self.op == Op.CONTROL else self.cols + self.last
+
+
+class Timing:
+    """Fixed latencies in cycles. A *slot* is the cycle in which an instruction presents an address to the memories."""
+
+    # The snapshot of a row loads as the sums of the slot before it are complete: element 0 is at stage 0 this many cycles
+    # after the snapshot's slot, element l is l cycles behind it.
+    SNAPSHOT_TO_STAGE0 = 5
+    # Stages of the element pipeline at which a memory's address is presented, and at which the result is written.
+    READ_A = 2
+    READ_B = 9
+    READ_C = 10
+    WRITE = 17
+    # Snapshots of two rows are at least `lanes` slots apart, and a row-scaled one is this much further from the one before:
+    # its scales are loaded while the row before it still drains.
+    SCALE_GAP = 3
+    # Instructions that wait for the controller, without its data-dependent part (docs/isa.md).
+    FRAME = 6
+    PLAN = 7
+    DECIDE = 44
+    HALT_CHECK = 5
+    # After the last element's write until the norm and the peak are settled.
+    NORM = 3
+
+
+def drain(lanes: int) -> int:
+    """Slots after a snapshot's slot until everything of that row is written and readable."""
+    return Timing.SNAPSHOT_TO_STAGE0 + Timing.WRITE + lanes
+
+
+def disassemble(instruction: Instruction) -> str:
+    """One line of text."""
+    i = instruction
+    stall = f" stall={i.stall}" if i.stall else ""
+    end = " end" if i.loop_end else ""
+    if i.op == Op.CONTROL:
+        words = {
+            Control.FRAME: f"frame {i.imm} in, {4 * i.target} out",
+            Control.LOOP: f"loop {i.imm & 0xFF}" + (" rhs" if i.imm >> 15 else ""),
+            Control.JUMP: f"jump {i.target} {i.cond.name.lower()}",
+            Control.EMIT: f"emit 0x{i.imm:04x}",
+            Control.ROOM: f"room {i.imm}",
+        }
+        return words.get(i.control, i.control.name.lower()) + stall + end
+    row = "+r" if i.indexed else ""
+    x = f"v[{i.x}{row}{'^p' if i.x_par else ''}]"
+    head = {
+        Op.DOT: f"dot {x} w[{i.w if i.w_load else '++'}] cols={i.cols}",
+        Op.TERM: f"term {x} s[{i.w}]",
+        Op.IN: "in",
+    }[i.op]
+    return head + (" -> " + _finish_text(i.finish) if i.last else "") + stall + end
+
+
+def _finish_text(f: Finish) -> str:
+    r = "+r" if f.indexed else ""
+    text = "fifo" if f.source else f"acc>>{'row' if f.row_scaled else f.narrow}{'-e' if f.dynamic else ''}"
+    if f.a_sel:
+        text += f" + a[{f.a}{r}]" if f.a_sel == AddSource.MEMORY else " + log2(dt)"
+    if f.mode != Mode.IDENTITY:
+        text = f"t{f.table}.{f.mode.name.lower()}({text})"
+    if f.exp2:
+        text = f"exp2({text})"
+    b = f"b[{f.b}{r}{'^p' if f.b_par else ''}]"
+    if f.sub:
+        text = f"({text} - {b})"
+    if f.c_sel:
+        factor = {Factor.MEMORY: f"c[{f.c}{r}]", Factor.STEP: "step", Factor.POOL: "pool"}[f.c_sel]
+        text = f"{text}*{factor}>>{f.c_shift}"
+    if f.add:
+        text += f" + {b}"
+    to = [f"v[{f.v}{r}{'^p' if f.v_par else ''}]"] if f.v_en else []
+    to += [f"{m}[{f.e}{r}{'^p' if f.e_par else ''}]" for k, m in enumerate("abcs") if f.e_mask >> k & 1]
+    to += [name for name, on in (("out", f.out), ("norm", f.norm), ("peak", f.peak)) if on]
+    return f"{text} -> {', '.join(to) or 'nothing'}"
