@@ -81,18 +81,19 @@ def save(checkpoint: Checkpoint, path: str | Path) -> None:
     tensors = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in checkpoint.tensors.items()}
     blob = to_bytes(tensors, metadata={METADATA_KEY: text})
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); expected a writable folder") from None
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(blob)
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes it private
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
+        temporary.replace(path)
     except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise UserError(f"{path}: cannot be written ({error.strerror}); expected a writable file") from None
         raise
@@ -110,7 +111,7 @@ def load(path: str | Path) -> Checkpoint:
 
 
 def _read(path: Path) -> tuple[str, Tensors]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
@@ -119,7 +120,9 @@ def _read(path: Path) -> tuple[str, Tensors]:
                 raise UserError(f"{path}: holds no metadata '{METADATA_KEY}'; expected a checkpoint of `liquid train`")
             names = list(file.keys())
             tensors = {name: np.asarray(file.get_tensor(name)) for name in names}
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # SafetensorError, and whatever numpy says of a type that it does not know
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a .safetensors file, or a truncated one ({reason})") from None
     for name, tensor in tensors.items():

@@ -2,7 +2,6 @@
 """DATA.npz: sequences with their lengths, time steps and targets, checked where they enter."""
 
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +84,9 @@ def read_arrays(path: str | Path) -> dict[str, npt.NDArray[np.generic]]:
                     raise UserError(f"{path}: '{key}' is not a NumPy array; expected an .npz file with an array 'x'")
                 arrays[key] = array
         return arrays
-    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except UserError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy raise a dozen types for a damaged file
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: cannot be read as an .npz file ({reason}); it may be corrupted") from None
 
@@ -101,7 +102,7 @@ def from_arrays(arrays: dict[str, npt.NDArray[np.generic]], default_dt: float = 
     single = x.ndim == 2
     x = x[None] if single else x
     if 0 in x.shape:
-        raise UserError(f"{name}: x is empty, its shape is {x.shape}; expected at least one sequence, frame and feature")
+        raise UserError(f"{name}: x is empty, its shape is {x.shape}; expected a sequence, a frame and a feature")
     batch, frames, _ = x.shape
     lengths = _lengths(arrays.get("lengths"), batch, frames, name)
     inside = np.arange(frames)[None, :] < lengths[:, None]

@@ -72,7 +72,8 @@ def seed_study(
 
 def study_table(study: dict[str, Any]) -> str:
     """The figures of `seed_study`, a line a seed, then mean and standard deviation, in per cent."""
-    lines = [f"seed {seed}: {100 * value:6.2f} %" for seed, value in zip(study["seeds"], study["accuracies"], strict=True)]
+    pairs = zip(study["seeds"], study["accuracies"], strict=True)
+    lines = [f"seed {seed}: {100 * value:6.2f} %" for seed, value in pairs]
     lines.append(f"mean:   {100 * study['accuracy_mean']:6.2f} %   sd {100 * study['accuracy_sd']:.2f}")
     return "\n".join(lines)
 

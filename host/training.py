@@ -158,7 +158,7 @@ def _fit(
     model.train()
     for epoch in range(epochs):
         total = 0.0
-        for rows in torch.randperm(len(labels)).split(recipe.batch_size):
+        for rows in torch.split(torch.randperm(len(labels)), recipe.batch_size):
             x, frames, dt = augment(inputs[rows], lengths[rows], spacing[rows], recipe)
             model.ltc.steps = recipe.unfolds[int(torch.randint(len(recipe.unfolds), ()))]
             logits = model(x, frames, dt)
