@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The `.liquid` file: a compiled model, ready to be written into a machine's memories.
+
+    magic (8 bytes) | image format, length of the description (uint32 each) | description (JSON) | sections | SHA-256
+
+All numbers are little-endian; a section is the 16-bit words of one memory from address 0, in the order of the
+description. The SHA-256 covers every byte before it. The same image gives the same bytes; none of them is a pickle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from liquid_accel.errors import UserError
+from liquid_accel.rtl import isa
+from liquid_accel.rtl.config import LiquidConfig
+from liquid_accel.rtl.isa import Space
+
+IMAGE_FORMAT = 1
+MAGIC = b"\x89LIQUID\n"
+_HEAD = struct.Struct("<8sII")
+_DIGEST = hashlib.sha256().digest_size
+
+Words = npt.NDArray[np.uint16]
+Floats = npt.NDArray[np.float64]
+
+
+def row_words(config: LiquidConfig, space: Space) -> int:
+    """16-bit words that one row of a memory takes in the host's layout."""
+    if space == Space.ISSUE:
+        return 4
+    if space == Space.FINISH:
+        return 8
+    if space == Space.TABLE:
+        return 256
+    return config.weight_part_words if space == Space.WEIGHT else config.lanes
+
+
+def space_rows(config: LiquidConfig, space: Space) -> int:
+    """Rows of a memory."""
+    return {
+        Space.ISSUE: config.program_words,
+        Space.FINISH: config.program_words,
+        Space.WEIGHT: config.weight_words,
+        Space.VECTOR: config.vector_rows,
+        Space.A: config.rows("A"),
+        Space.B: config.rows("B"),
+        Space.C: config.rows("C"),
+        Space.S: config.rows("S"),
+        Space.TABLE: config.tables,
+    }[space]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A number format that was chosen: word = value * 2**frac_bits; `largest` magnitude expected, by `source`
+    ("bound": an interval bound that always holds, "calibration": seen in the data, "range": from the stored ranges)."""
+
+    name: str
+    format: str
+    frac_bits: int
+    largest: float
+    headroom_bits: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Something proved or measured exhaustively: its value, its limit, and the unit of both."""
+
+    name: str
+    value: float
+    limit: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Region:
+    """Rows [start, start + rows) of a memory and what they hold."""
+
+    space: str
+    start: int
+    rows: int
+    name: str
+
+
+@dataclass(frozen=True)
+class TensorPlace:
+    """Where a tensor of the checkpoint lies: w = W8 / 2**(scale + shift) in the weight memory from word `start` on, row
+    groups of `columns` words and one of scales; or a bias = word / 2**shift in the A memory from row `start` on."""
+
+    name: str
+    space: str
+    start: int
+    shape: tuple[int, ...]
+    columns: int
+    shift: int
+
+
+@dataclass(frozen=True)
+class CycleModel:
+    """Cycles of a frame that starts a sequence, of another, and of both with dt = 0. `exact` where no step is adaptive;
+    else the first two are means over the calibration data."""
+
+    first: float
+    other: float
+    first_zero_dt: float
+    other_zero_dt: float
+    exact: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A compiled model.
+
+    sections          words of each memory, from its address 0; what lies past them is left alone
+    inputs, outputs   features of a frame; classes, or values of a regression
+    output_words      words of the output vector: `outputs`, padded to lanes
+    state_size        units of the liquid layer; `state_words` words of a state vector, padded to lanes
+    input_*           an input word is sat16(rint_half_even((x - mean) / scale * 2**input_frac_bits))
+    machine_unit      one machine time unit in the unit of DATA's dt (seconds, or frames where `time_unit_s` is None):
+                      ticks = round(dt / machine_unit * 2**20), log2 dt is that of dt / machine_unit
+    default_dt        spacing of frames for data without dt, in the unit of DATA's dt
+    max_dt            the longest frame, in the same unit
+    frame_macs        multiplications of the dense products once a frame, unpadded; `rhs_macs`: of one right-hand side
+    """
+
+    config: LiquidConfig
+    sections: Mapping[Space, Words]
+    inputs: int
+    outputs: int
+    output_words: int
+    state_size: int
+    state_words: int
+    input_mean: tuple[float, ...]
+    input_scale: tuple[float, ...]
+    input_frac_bits: int
+    output_frac_bits: int
+    state_frac_bits: int
+    time_unit_s: float | None
+    machine_unit: float
+    default_dt: float
+    max_dt: float
+    solver: str
+    steps: int
+    rtol: float
+    atol: float
+    adaptive: bool
+    frame_macs: int
+    rhs_macs: int
+    task: str
+    formats: tuple[Format, ...]
+    bounds: tuple[Bound, ...]
+    memory_map: tuple[Region, ...]
+    tensors: tuple[TensorPlace, ...]
+    cycles: CycleModel
+    comments: tuple[str, ...]
+    warnings: tuple[str, ...]
+    checkpoint_hash: str
+    isa_version: int = isa.ISA_VERSION
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Image) and self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
+    # ---- What it says ------------------------------------------------------------------------------------------
+
+    def program(self) -> list[isa.Instruction]:
+        """The instructions, as they are decoded from the sections."""
+        issue = self.sections[Space.ISSUE].reshape(-1, row_words(self.config, Space.ISSUE))
+        finish = self.sections[Space.FINISH].reshape(-1, row_words(self.config, Space.FINISH))
+        pairs = zip(issue.tolist(), finish.tolist(), strict=True)
+        return [isa.Instruction.decode(_join(low), _join(high)) for low, high in pairs]
+
+    def listing(self) -> str:
+        """The program, a line an instruction: address, instruction, comment."""
+        lines = []
+        for address, (instruction, comment) in enumerate(zip(self.program(), self.comments, strict=True)):
+            text = f"{address:3d}  {isa.disassemble(instruction)}"
+            lines.append(f"{text:<100}  ; {comment}" if comment else text)
+        return "\n".join(lines)
+
+    def predicted_cycles(
+        self, first_frames: int, other_frames: int, first_zero_dt: int = 0, other_zero_dt: int = 0
+    ) -> int:
+        """Cycles of that many frames: those that start a sequence, the others, and of each those with dt = 0 (which
+        the former do not include). Exact for a fixed-step program, a mean over calibration data for an adaptive one."""
+        model = self.cycles
+        moving = first_frames * model.first + other_frames * model.other
+        return round(moving + first_zero_dt * model.first_zero_dt + other_zero_dt * model.other_zero_dt)
+
+    def dequantised(self) -> dict[str, Floats]:
+        """The weights that the integers stand for, float64, named and shaped like the checkpoint's tensors."""
+        lanes = self.config.lanes
+        weights = self.sections[Space.WEIGHT].astype("<u2").view(np.int8).reshape(-1, lanes).astype(np.float64)
+        adds = self.sections[Space.A].view(np.int16).astype(np.float64)
+        tensors = {}
+        for place in self.tensors:
+            size = place.shape[0]
+            if place.space == Space.A.name:
+                tensors[place.name] = adds[place.start * lanes :][:size] / 2.0**place.shift
+                continue
+            groups = -(-size // lanes)
+            block = weights[place.start :][: groups * (place.columns + 1)].reshape(groups, place.columns + 1, lanes)
+            whole = block[:, :-1].transpose(0, 2, 1).reshape(groups * lanes, place.columns)
+            scale = block[:, -1].reshape(groups * lanes)
+            tensors[place.name] = (whole / 2.0 ** (scale + place.shift)[:, None])[:size, : place.shape[1]]
+        return tensors
+
+    # ---- The file ----------------------------------------------------------------------------------------------
+
+    def to_bytes(self) -> bytes:
+        """The whole file."""
+        description = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("config", "sections")}
+        description = {name: _plain(value) for name, value in description.items()}
+        spaces = sorted(self.sections)
+        description["config"] = asdict(self.config)
+        description["sections"] = [[space.name, int(self.sections[space].size)] for space in spaces]
+        text = json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        body = b"".join(np.ascontiguousarray(self.sections[space]).astype("<u2").tobytes() for space in spaces)
+        whole = _HEAD.pack(MAGIC, IMAGE_FORMAT, len(text)) + text + body
+        return whole + hashlib.sha256(whole).digest()
+
+    def save(self, path: str | Path) -> None:
+        """Write `path` whole or not at all: to a temporary file beside it, then renamed. Raises `UserError`."""
+        path, blob = Path(path), self.to_bytes()
+        temporary: Path | None = None
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+            temporary = Path(name)
+            with os.fdopen(handle, "wb") as file:
+                file.write(blob)
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
+            temporary.replace(path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror}); expected a writable file") from None
+        finally:
+            if temporary is not None:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Image:
+        """Read and check an image. Raises `UserError` for anything that is not a whole and sound one."""
+        path = Path(path)
+        if not path.exists():
+            raise UserError(f"{path}: no such file; expected a .liquid image")
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder; expected a .liquid image")
+        try:
+            blob = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); expected a .liquid image") from None
+        return cls.from_bytes(blob, str(path))
+
+    @classmethod
+    def from_bytes(cls, blob: bytes, name: str = "image") -> Image:
+        """The image in the bytes of a file; `name` stands for it in messages."""
+        if blob[: len(MAGIC)] != MAGIC:
+            raise UserError(f"{name}: not a .liquid image; expected a file made by `liquid compile`")
+        whole, digest = blob[:-_DIGEST], blob[-_DIGEST:]
+        if len(blob) < _HEAD.size + _DIGEST or hashlib.sha256(whole).digest() != digest:
+            raise UserError(f"{name}: the image is damaged or truncated, its SHA-256 differs; expected a whole file")
+        _, version, length = _HEAD.unpack_from(whole)
+        if version != IMAGE_FORMAT:
+            raise UserError(f"{name}: image format is {version}; expected {IMAGE_FORMAT}, compile the model again")
+        try:
+            description = json.loads(whole[_HEAD.size : _HEAD.size + length])
+            return _decode(description, whole[_HEAD.size + length :], name)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{name}: the description of the image is not sound ({reason})") from None
+
+
+# The tables inside the description, and what their rows are.
+_ROWS: dict[str, type] = {"formats": Format, "bounds": Bound, "memory_map": Region, "tensors": TensorPlace}
+
+
+def _join(words: list[int]) -> int:
+    return sum(word << 16 * index for index, word in enumerate(words))
+
+
+def _plain(value: Any) -> Any:
+    """JSON's types for a field of an image."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Format | Bound | Region | TensorPlace | CycleModel):
+        return asdict(value)
+    return value
+
+
+def _decode(description: dict[str, Any], body: bytes, name: str) -> Image:
+    if description.get("isa_version") != isa.ISA_VERSION:
+        version = description.get("isa_version")
+        raise UserError(f"{name}: instruction set is {version}; expected {isa.ISA_VERSION}, compile the model again")
+    expected = {f.name for f in fields(Image)}
+    if description.keys() != expected:
+        odd = sorted(expected ^ description.keys())
+        raise ValueError(f"field {odd[0]} is missing or not known")
+    config = LiquidConfig(**description["config"])
+    sections: dict[Space, Words] = {}
+    for label, size in description["sections"]:
+        space = Space[label]
+        if not 0 <= size <= space_rows(config, space) * row_words(config, space) or len(body) < 2 * size:
+            raise ValueError(f"section {label} has {size} words")
+        words = np.frombuffer(body[: 2 * size], "<u2").astype(np.uint16)
+        words.flags.writeable = False
+        sections[space], body = words, body[2 * size :]
+    if body or sections.keys() != set(Space):
+        raise ValueError("the sections do not fill the file")
+    values = dict(description)
+    for key, kind in _ROWS.items():
+        rows = [{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for row in description[key]]
+        values[key] = tuple(kind(**row) for row in rows)
+    for key in ("input_mean", "input_scale", "comments", "warnings"):
+        values[key] = tuple(description[key])
+    values |= {"config": config, "sections": sections, "cycles": CycleModel(**description["cycles"])}
+    image = Image(**values)
+    if len(image.program()) != len(image.comments):
+        raise ValueError("the program and its comments differ in length")
+    return image
