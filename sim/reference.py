@@ -15,17 +15,20 @@ import numpy.typing as npt
 from liquid_accel.checkpoint import Checkpoint, Linear, Ltc, Mean
 from liquid_accel.data import Dataset
 from liquid_accel.errors import UserError
+from liquid_accel.rtl.tableaus import TABLEAUS
 from liquid_accel.sim import reference_adaptive, reference_solvers
 from liquid_accel.sim.reference_solvers import Array, Field, Progress, Trajectory, activation
 
-SOLVERS = (*reference_solvers.FIXED_STEPS, "bs32", "exact")
+# Pairs whose last slope starts the next step, by the name that users write.
+ADAPTIVE = {name: tableau for name, tableau in TABLEAUS.items() if tableau.adaptive and tableau.fsal}
+SOLVERS = (*reference_solvers.FIXED_STEPS, *ADAPTIVE, "exact")
 
 
 @dataclass(frozen=True)
 class SolverSettings:
     """How the layers' equations are solved.
 
-    `steps` a frame of the fixed solvers; `rtol` and `atol` of "bs32"; "exact" is scipy's DOP853 at rtol 1e-8.
+    `steps` a frame of the fixed solvers; `rtol` and `atol` of the adaptive pairs ("bs32"); "exact" is scipy's DOP853 at rtol 1e-8.
     """
 
     name: str = "fused"
@@ -150,7 +153,8 @@ def _solver(
 ) -> Callable[[Field, Array, npt.NDArray[np.bool_], Progress | None], Trajectory]:
     if settings.name == "exact":
         return reference_solvers.solve_exact
-    if settings.name == "bs32":
-        controller = reference_adaptive.Controller(settings.rtol, settings.atol)
-        return lambda *arguments: reference_adaptive.solve_bs32(controller, *arguments)
+    if settings.name in ADAPTIVE:
+        tableau = ADAPTIVE[settings.name]
+        controller = reference_adaptive.Controller(settings.rtol, settings.atol, tableau.order)
+        return lambda *arguments: reference_adaptive.solve_adaptive(tableau, controller, *arguments)
     return lambda *arguments: reference_solvers.solve_fixed(settings.name, settings.steps, *arguments)

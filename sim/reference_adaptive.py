@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The adaptive Bogacki-Shampine pair 3(2) of the float reference, with a controller in the log2 domain.
+"""Adaptive embedded pairs of the float reference, with a step controller in the log2 domain.
 
-Source: P. Bogacki, L. F. Shampine, "A 3(2) pair of Runge-Kutta formulas", Appl. Math. Lett. 2 (1989) 321-325.
+The coefficients are those of `rtl/tableaus.py`; the arithmetic is this file's own.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
+from liquid_accel.rtl.tableaus import ButcherTableau
 from liquid_accel.sim.reference_solvers import Array, Field, Inside, Progress, Trajectory
 
 Rows = npt.NDArray[np.intp]
@@ -16,15 +18,16 @@ Rows = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Controller:
-    """Chooses step sizes from err = rms_i( e_i / (atol + rtol |h_i|) ), h at the step's start.
+    """Chooses step sizes of a method of `order` from err = rms_i( e_i / (atol + rtol |h_i|) ), h at the step's start.
 
-    A step with err <= 1 is accepted. The next is the one taken times 2 ** clip(log2(safety) - log2(err) / 3,
+    A step with err <= 1 is accepted. The next is the one taken times 2 ** clip(log2(safety) - log2(err) / order,
     -limit, limit), after a reject at most times 2 ** -reject. The step is carried over frames; a step that only
     the frame's end cut short does not lower it. At `smallest` of the frame a step is accepted whatever its error.
     """
 
     rtol: float
     atol: float
+    order: int = 3
     safety: float = 0.9
     limit: float = 2.3
     reject: float = 0.25
@@ -39,23 +42,32 @@ class Controller:
     def exponent(self, error: Array) -> Array:
         """log2 of the factor on the step, before the limit on rejects."""
         with np.errstate(divide="ignore"):
-            exponent: Array = np.clip(np.log2(self.safety) - np.log2(error) / 3.0, -self.limit, self.limit)
+            exponent: Array = np.clip(np.log2(self.safety) - np.log2(error) / self.order, -self.limit, self.limit)
         return exponent
 
 
-def bs32_step(field: Field, h: Array, k1: Array, frame: int, step: Array, rows: Rows) -> tuple[Array, Array, Array]:
+def pair_step(
+    tableau: ButcherTableau, field: Field, h: Array, k1: Array, frame: int, step: Array, rows: Rows
+) -> tuple[Array, Array, Array]:
     """One step of length `step` (R, 1) from slope `k1` at `h`: the new state, its slope and the error estimate.
 
-    Nodes 0, 1/2, 3/4, 1; the third-order weights 2/9, 1/3, 4/9 are advanced, the second-order ones
-    7/24, 1/4, 1/3, 1/8 only estimate. The last slope is the first of the next step: three evaluations a step.
+        k_i = f(h + step sum_j a_ij k_j);  h' = h + step sum_i b_i k_i;  e = step sum_i error_i k_i
+
+    The tableau has first-same-as-last: its last slope is that at h' and starts the next step, so that a step
+    takes one evaluation less than the tableau has stages.
     """
+    if tableau.error is None or not tableau.fsal:
+        raise ValueError(f"tableau {tableau.name} is no embedded pair with first-same-as-last")
+
+    def combine(weights: tuple[Fraction, ...]) -> Array:
+        return sum((float(w) * k for w, k in zip(weights, slopes, strict=True) if w), np.zeros_like(h))
+
+    slopes, moved = [k1], h
     with np.errstate(over="ignore", invalid="ignore"):
-        k2 = field.slope(h + 0.5 * step * k1, frame, rows)
-        k3 = field.slope(h + 0.75 * step * k2, frame, rows)
-        moved = h + step * (2 / 9 * k1 + 1 / 3 * k2 + 4 / 9 * k3)
-        k4 = field.slope(moved, frame, rows)
-        estimate = step * ((2 / 9 - 7 / 24) * k1 + (1 / 3 - 1 / 4) * k2 + (4 / 9 - 1 / 3) * k3 - 1 / 8 * k4)
-    return moved, k4, estimate
+        for row in tableau.a[1:]:
+            moved = h + step * combine(row)
+            slopes.append(field.slope(moved, frame, rows))
+        return moved, slopes[-1], step * combine(tableau.error)
 
 
 def cut(step: Array, remaining: Array) -> Array:
@@ -64,10 +76,10 @@ def cut(step: Array, remaining: Array) -> Array:
     return np.where(remaining <= step, remaining, halved)
 
 
-def solve_bs32(
-    controller: Controller, field: Field, dt: Array, inside: Inside, progress: Progress | None = None
+def solve_adaptive(
+    tableau: ButcherTableau, controller: Controller, field: Field, dt: Array, inside: Inside, progress: Progress | None = None
 ) -> Trajectory:
-    """Every sequence with its own steps. A frame with dt = 0 takes none; a sequence's first step tries its first frame.
+    """An embedded pair, every sequence with its own steps. A frame with dt = 0 takes none; the first step tries a frame.
 
     The input jumps between frames, so that the first slope of each is evaluated anew.
     """
@@ -85,7 +97,7 @@ def solve_bs32(
         evals[rows, frame] += 1
         while rows.size:
             taken = cut(np.maximum(step[rows], floor[rows]), remaining[rows])
-            moved, last, estimate = bs32_step(field, h[rows], slope[rows], frame, taken[:, None], rows)
+            moved, last, estimate = pair_step(tableau, field, h[rows], slope[rows], frame, taken[:, None], rows)
             error = controller.error(estimate, h[rows])
             accept = (error <= 1.0) | (taken <= floor[rows])
             exponent = controller.exponent(error)
@@ -93,7 +105,7 @@ def solve_bs32(
             # What the frame's end cut short says nothing about longer steps where the factor met its limit.
             grown = np.where(exponent >= controller.limit, np.maximum(grown, step[rows]), grown)
             step[rows] = np.where(accept, grown, taken * 2.0 ** np.minimum(exponent, -controller.reject))
-            evals[rows, frame] += 3
+            evals[rows, frame] += tableau.stages - 1
             accepted[rows, frame] += accept
             rejected[rows, frame] += ~accept
             done = rows[accept]

@@ -41,6 +41,10 @@ class LiquidClassifier(nn.Module):
         logits: torch.Tensor = self.classifier(self.dropout(pooled))
         return logits
 
+    def time_constants(self, x: torch.Tensor) -> torch.Tensor:
+        """tau of each frame (B, T, H) for normalised features `x`, in the unit of dt."""
+        return self.ltc.tau(torch.tanh(self.proj(x)))
+
     def to_checkpoint(
         self,
         features: Features,

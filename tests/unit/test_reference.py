@@ -13,9 +13,10 @@ from liquid_accel import checkpoint
 from liquid_accel.checkpoint import Checkpoint, Features, Linear, Ltc, Mean, Task
 from liquid_accel.data import Dataset, from_arrays
 from liquid_accel.errors import UserError
+from liquid_accel.rtl.tableaus import BOGACKI_SHAMPINE32
 from liquid_accel.shipped import shipped
 from liquid_accel.sim import reference
-from liquid_accel.sim.reference_adaptive import Controller, bs32_step, cut
+from liquid_accel.sim.reference_adaptive import Controller, cut, pair_step
 from liquid_accel.sim.reference_solvers import Field, solve_fixed
 from scipy.integrate import solve_ivp
 
@@ -109,7 +110,7 @@ def test_bogacki_shampine_is_of_order_three_and_its_estimate_too() -> None:
         h, step = np.zeros((4, HIDDEN)), np.full((4, 1), 1 / count)
         k1 = field.slope(h, 0)
         for index in range(count):
-            h, k1, estimate = bs32_step(field, h, k1, 0, step, rows)
+            h, k1, estimate = pair_step(BOGACKI_SHAMPINE32, field, h, k1, 0, step, rows)
             if index == 0:
                 estimates.append(float(np.abs(estimate).max()))
         errors.append(float(np.abs(h - exact).max()))
@@ -121,7 +122,7 @@ def test_bogacki_shampine_is_of_order_three_and_its_estimate_too() -> None:
 def test_first_same_as_last() -> None:
     field, rows = one_frame(), np.arange(4)
     h = np.zeros((4, HIDDEN))
-    moved, last, _ = bs32_step(field, h, field.slope(h, 0), 0, np.full((4, 1), 0.3), rows)
+    moved, last, _ = pair_step(BOGACKI_SHAMPINE32, field, h, field.slope(h, 0), 0, np.full((4, 1), 0.3), rows)
     np.testing.assert_array_equal(last, field.slope(moved, 0))
 
 
