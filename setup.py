@@ -38,4 +38,4 @@ def packages() -> dict[str, str]:
 
 
 found = packages()
-setup(packages=list(found), package_dir=found, package_data={name: DATA for name in found})
+setup(packages=list(found), package_dir=found, package_data=dict.fromkeys(found, DATA))

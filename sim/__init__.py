@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Golden model, float reference and the simulators of the gateware."""
