@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The core: memories, lanes, element pipeline, step controller and sequencer, between two streams and the host's way to the memories."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import LiquidConfig
+from .counters import Counters
+from .element_pipeline import ElementPipeline
+from .isa import E_A, E_B, E_C, E_S, FINISH_BITS, HEADER_WORDS, ISSUE_BITS, Space
+from .lane_path import LanePath
+from .memory import PART, Fifo, Ram, SinglePortRam, host_row
+from .norm import ErrorNorm
+from .sequencer import Sequencer
+from .step_controller import StepController
+
+HOST_ADDRESS = 20
+
+
+class Core(wiring.Component):
+    """The machine without its registers.
+
+    frames, results     streams of 16-bit words (docs/isa.md, streams), each behind a FIFO
+    run, idle, starved, illegal   see Sequencer
+    host_*              a word of a memory: space, address; write in one cycle, or read with data two cycles after the address; only while `idle`
+    in_room, out_level  of the FIFOs
+    """
+
+    def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:
+        self.config, self.vendor = config, vendor
+        level = range(config.fifo_words + 1)
+        super().__init__(
+            {
+                "frames": In(stream.Signature(16)),
+                "results": Out(stream.Signature(16)),
+                "run": In(1),
+                "idle": Out(1),
+                "starved": Out(1),
+                "illegal": Out(1),
+                "in_room": Out(level),
+                "out_level": Out(level),
+                "host_space": In(4),
+                "host_address": In(HOST_ADDRESS),
+                "host_write": In(1),
+                "host_write_data": In(16),
+                "host_read_data": Out(16),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.lanes = lanes = LanePath(config, self.vendor)
+        m.submodules.elements = elements = ElementPipeline(config)
+        m.submodules.controller = controller = StepController()
+        m.submodules.norm = norm = ErrorNorm()
+        m.submodules.counters = counters = Counters()
+        m.submodules.fifo_in = fifo_in = Fifo(config.fifo_words)
+        m.submodules.fifo_out = fifo_out = Fifo(config.fifo_words)
+
+        # ---- Memories ---------------------------------------------------------------------------------------------------
+        m.submodules.program = program = Ram(config.program_words, ISSUE_BITS // PART)
+        m.submodules.finish = finish = Ram(config.program_words, FINISH_BITS // PART)
+        m.submodules.vector = vector = Ram(config.vector_rows, config.lanes)
+        m.submodules.weights = weights = SinglePortRam(config.weight_words, config.weight_part_words, self.vendor)
+        element_memories = {
+            Space.A: Ram(config.add_elements),
+            Space.B: Ram(config.base_elements),
+            Space.C: Ram(config.gate_elements),
+            Space.S: Ram(config.scalar_elements),
+        }
+        for space, ram in element_memories.items():
+            m.submodules[f"memory_{space.name.lower()}"] = ram
+
+        scalar_address = Signal(8)
+        m.d.comb += scalar_address.eq(sequencer.s_address | controller.s_address)
+        read_rows: dict[Space, Value] = {
+            Space.ISSUE: sequencer.fetch_row,
+            Space.FINISH: sequencer.finish_pc,
+            Space.VECTOR: sequencer.v_row,
+            Space.A: elements.a_address,
+            Space.B: elements.b_address,
+            Space.C: elements.c_address,
+            Space.S: scalar_address,
+        }
+        lane_bits = len(elements.write_lane)
+        masks = {Space.A: E_A, Space.B: E_B, Space.C: E_C, Space.S: E_S}
+        shared: dict[Space, Ram] = {Space.ISSUE: program, Space.FINISH: finish, Space.VECTOR: vector, **element_memories}
+        answers: list[tuple[Space, Value]] = []
+        for space, ram in shared.items():
+            stride = 1 << (ram.parts - 1).bit_length()
+            row, part = host_row(self.host_address, stride)
+            chosen = self.host_write & (self.host_space == space)
+            m.d.comb += [
+                ram.read_row.eq(Mux(self.idle, row, read_rows[space])),
+                ram.write_row.eq(row),
+                ram.write_data.eq(self.host_write_data.replicate(ram.parts)),
+                ram.write_parts.eq(Mux(chosen, 1 << part, 0)),
+            ]
+            answers.append((space, ram.read_data.word_select(part, PART) if ram.parts > 1 else ram.read_data))
+            if space == Space.VECTOR:
+                with m.If(~self.idle):
+                    m.d.comb += [
+                        ram.write_row.eq(elements.write_v_row),
+                        ram.write_data.eq(elements.write_data.as_unsigned().replicate(ram.parts)),
+                        ram.write_parts.eq(Mux(elements.write_v, 1 << elements.write_lane, 0)),
+                    ]
+            elif space in masks:
+                row_bits = len(ram.write_row) - lane_bits
+                written = elements.write_e_row[:row_bits]
+                flipped = Cat(written[:-1], written[-1] ^ elements.write_e_parity)
+                with m.If(~self.idle):
+                    m.d.comb += [
+                        ram.write_row.eq(Cat(elements.write_lane, flipped)),
+                        ram.write_data.eq(elements.write_data),
+                        ram.write_parts.eq((elements.write_e & masks[space]) != 0),
+                    ]
+        # A fetch at address 0 must be under way when the sequencer leaves its idle state, so the program is not the host's while it runs.
+        m.d.comb += program.read_row.eq(Mux(self.idle & ~self.run, host_row(self.host_address, 4)[0], sequencer.fetch_row))
+
+        weight_row, weight_part = host_row(self.host_address, config.weight_part_words)
+        m.d.comb += [
+            weights.row.eq(Mux(self.idle, weight_row, sequencer.w_row)),
+            weights.write_data.eq(self.host_write_data.replicate(weights.parts)),
+            weights.write_parts.eq(Mux(self.host_write & (self.host_space == Space.WEIGHT), 1 << weight_part, 0)),
+        ]
+        answers.append((Space.WEIGHT, weights.read_data.word_select(weight_part, PART)))
+        m.d.comb += [
+            elements.host.eq(self.idle),
+            elements.host_index.eq(self.host_address),
+            elements.host_write.eq(self.host_write & (self.host_space == Space.TABLE)),
+            elements.host_write_data.eq(self.host_write_data),
+        ]
+        answers.append((Space.TABLE, elements.host_read_data))
+        chosen_answer = Signal(16)
+        with m.Switch(self.host_space):
+            for space, answer in answers:
+                with m.Case(space):
+                    m.d.comb += chosen_answer.eq(answer)
+        m.d.sync += self.host_read_data.eq(chosen_answer)
+
+        # ---- Streams ----------------------------------------------------------------------------------------------------
+        m.d.comb += [
+            self.frames.ready.eq(fifo_in.room != 0),
+            fifo_in.write.eq(self.frames.valid),
+            fifo_in.write_data.eq(self.frames.payload),
+            fifo_in.read.eq(sequencer.header.any() | elements.input_take),
+            self.results.valid.eq(fifo_out.level != 0),
+            self.results.payload.eq(fifo_out.read_data),
+            fifo_out.read.eq(self.results.ready),
+            fifo_out.write.eq(sequencer.emit | counters.push | elements.write_out),
+            fifo_out.write_data.eq(Mux(counters.push, counters.word, Mux(sequencer.emit, sequencer.emit_word, elements.write_data))),
+            self.in_room.eq(fifo_in.room),
+            self.out_level.eq(fifo_out.level),
+        ]
+        flags, dt, log_dt, pool = Signal(2), Signal(32), Signal(16), Signal(16)
+        for index, target in enumerate((flags, dt[:16], dt[16:], log_dt, pool)):
+            with m.If(sequencer.header[index]):
+                m.d.sync += target.eq(fifo_in.read_data)
+        headed = Signal()  # the header is complete
+        m.d.sync += headed.eq(sequencer.header[HEADER_WORDS - 1])
+
+        # ---- Between the blocks -----------------------------------------------------------------------------------------
+        reserve = Signal(8)
+        with m.If(sequencer.frame_start):
+            m.d.sync += reserve.eq(sequencer.reserve)
+        judged = Signal()
+        with m.If(sequencer.plan | sequencer.decide):
+            m.d.sync += judged.eq(sequencer.decide)
+        traced = flags[1] & judged
+        m.d.comb += [
+            sequencer.run.eq(self.run),
+            sequencer.issue.eq(program.read_data),
+            sequencer.in_level.eq(fifo_in.level),
+            sequencer.out_room.eq(fifo_out.room),
+            sequencer.flags.eq(flags),
+            sequencer.input_take.eq(elements.input_take),
+            sequencer.controller_done.eq(Mux(traced, counters.sent, controller.done)),
+            sequencer.time_left.eq(controller.time_left),
+            sequencer.toggle.eq(controller.accepted),
+            sequencer.trailer_sent.eq(counters.sent),
+            self.idle.eq(sequencer.idle),
+            self.starved.eq(sequencer.starved),
+            self.illegal.eq(sequencer.illegal),
+            lanes.slot.eq(sequencer.slot),
+            lanes.vector_data.eq(vector.read_data),
+            lanes.weight_data.eq(weights.read_data),
+            lanes.scalar_data.eq(element_memories[Space.S].read_data),
+            elements.start.eq(lanes.start),
+            elements.sum.eq(lanes.sum),
+            elements.scale.eq(lanes.scale),
+            elements.finish.eq(finish.read_data[: elements.finish.shape().size]),
+            elements.row.eq(sequencer.row),
+            elements.parity.eq(sequencer.parity),
+            elements.input_data.eq(fifo_in.read_data),
+            elements.input_left.eq(sequencer.inputs_left),
+            elements.log_dt.eq(log_dt),
+            elements.step.eq(controller.step),
+            elements.pool.eq(pool),
+            elements.a_data.eq(element_memories[Space.A].read_data),
+            elements.b_data.eq(element_memories[Space.B].read_data),
+            elements.c_data.eq(element_memories[Space.C].read_data),
+            norm.value.eq(elements.write_data),
+            norm.square.eq(elements.square),
+            norm.watch.eq(elements.watch),
+            norm.clear.eq(controller.clear),
+            controller.plan.eq(sequencer.plan),
+            controller.decide.eq(sequencer.decide),
+            controller.fresh.eq(headed & flags[0]),
+            controller.load_time.eq(headed),
+            controller.dt.eq(dt),
+            controller.norm.eq(norm.norm),
+            controller.peak.eq(norm.peak),
+            controller.clamped.eq(elements.clamped),
+            controller.s_data.eq(element_memories[Space.S].read_data),
+            counters.frame_start.eq(sequencer.frame_start),
+            counters.frame_done.eq(sequencer.frame_done),
+            counters.rhs.eq(sequencer.count_rhs),
+            counters.mac.eq(sequencer.count_mac),
+            counters.accepted.eq(controller.accepted),
+            counters.rejected.eq(controller.rejected),
+            counters.limited.eq(controller.limited),
+            counters.halted.eq(controller.halted),
+            counters.clamped.eq(elements.clamped),
+            counters.record.eq(controller.done & traced),
+            counters.record_room.eq(fifo_out.room > Cat(Const(0, 2), reserve) + 3),
+            counters.record_flags.eq(controller.record_flags),
+            counters.step.eq(controller.step),
+            counters.norm.eq(norm.norm),
+        ]
+        return m

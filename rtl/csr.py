@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The register block: decodes the bus by the register table, and drives the core."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from . import registers
+from .config import LiquidConfig
+from .core import HOST_ADDRESS
+from .isa import ISA_VERSION
+
+REQUEST = data.StructLayout({"write": 1, "address": 8, "data": 16})
+
+
+class RegisterBlock(wiring.Component):
+    """One request, one response, in order; a response comes one cycle after its request, of MEM_DATA reads three cycles.
+
+    Every address answers: one without a register reads 0 and ignores writes. `request.ready` waits for the response before it to be taken.
+    """
+
+    def __init__(self, config: LiquidConfig) -> None:
+        self.config = config
+        level = range(config.fifo_words + 1)
+        super().__init__(
+            {
+                "request": In(stream.Signature(REQUEST)),
+                "response": Out(stream.Signature(16)),
+                "interrupt": Out(1),
+                "frames": Out(stream.Signature(16)),
+                "results": In(stream.Signature(16)),
+                "run": Out(1),
+                "abort": Out(1),
+                "idle": In(1),
+                "starved": In(1),
+                "illegal": In(1),
+                "in_room": In(level),
+                "out_level": In(level),
+                "host_space": Out(4),
+                "host_address": Out(HOST_ADDRESS),
+                "host_write": Out(1),
+                "host_write_data": Out(16),
+                "host_read_data": In(16),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        request = self.request.payload
+        valid, answer = Signal(), Signal(16)
+        waiting = Signal(2)  # cycles until the memory's word is there
+        take, write, read = Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.request.ready.eq((~valid | self.response.ready) & (waiting == 0)),
+            take.eq(self.request.valid & self.request.ready),
+            write.eq(take & request.write),
+            read.eq(take & ~request.write),
+            self.response.valid.eq(valid),
+            self.response.payload.eq(answer),
+        ]
+
+        def at(name: str) -> Value:
+            return request.address == registers.address(name)
+
+        run, mark, enable = Signal(), Signal(len(self.out_level)), Signal(3)
+        overflow, underflow, busy = Signal(), Signal(), Signal()
+        space, address = Signal(4), Signal(HOST_ADDRESS)
+        errors = Cat(self.illegal, overflow, underflow, busy)
+        m.d.comb += [
+            self.run.eq(run),
+            self.abort.eq(write & at("CONTROL") & request.data[registers.field_low("CONTROL", "ABORT")]),
+            self.host_space.eq(space),
+            self.host_address.eq(address),
+            self.host_write_data.eq(request.data),
+            self.host_write.eq(write & at("MEM_DATA") & self.idle),
+            self.frames.valid.eq(write & at("IN_DATA")),
+            self.frames.payload.eq(request.data),
+            self.results.ready.eq(read & at("OUT_DATA")),
+            self.interrupt.eq(
+                (enable & Cat((self.out_level >= mark) & (self.out_level != 0), self.starved, errors.any())).any()
+            ),
+        ]
+        values: dict[str, Value] = {
+            "ID": Const(registers.PRODUCT_ID, 16),
+            "VERSION": Const(ISA_VERSION, 16),
+            "CONFIG_HASH_LOW": Const(self.config.config_hash & 0xFFFF, 16),
+            "CONFIG_HASH_HIGH": Const(self.config.config_hash >> 16, 16),
+            "CONTROL": run,
+            "STATUS": Cat(self.idle, errors),
+            "IN_ROOM": self.in_room,
+            "OUT_LEVEL": self.out_level,
+            "OUT_MARK": mark,
+            "IRQ_ENABLE": enable,
+            "MEM_SPACE": Cat(space, Const(0, 4), address[16:]),
+            "MEM_ADDRESS": address[:16],
+            "OUT_DATA": Mux(self.results.valid, self.results.payload, 0),
+        }
+
+        with m.If(self.response.ready):
+            m.d.sync += valid.eq(0)
+        with m.If(waiting != 0):
+            m.d.sync += waiting.eq(waiting - 1)
+            with m.If(waiting == 1):
+                m.d.sync += [valid.eq(1), answer.eq(self.host_read_data), address.eq(address + 1)]
+        with m.If(take):
+            m.d.sync += [valid.eq(1), answer.eq(0)]
+        with m.If(read):
+            with m.Switch(request.address):
+                for name, value in values.items():
+                    with m.Case(registers.address(name)):
+                        m.d.sync += answer.eq(value)
+                with m.Case(registers.address("MEM_DATA")):
+                    with m.If(self.idle):
+                        m.d.sync += [valid.eq(0), waiting.eq(2)]
+        with m.If(at("MEM_DATA") & take):
+            with m.If(~self.idle):
+                m.d.sync += busy.eq(1)
+            with m.Elif(request.write):
+                m.d.sync += address.eq(address + 1)
+        with m.If(self.results.ready & ~self.results.valid):
+            m.d.sync += underflow.eq(1)
+        with m.If(self.frames.valid & ~self.frames.ready):
+            m.d.sync += overflow.eq(1)
+        with m.If(write):
+            with m.Switch(request.address):
+                with m.Case(registers.address("CONTROL")):
+                    m.d.sync += run.eq(request.data[0])
+                with m.Case(registers.address("OUT_MARK")):
+                    m.d.sync += mark.eq(request.data)
+                with m.Case(registers.address("IRQ_ENABLE")):
+                    m.d.sync += enable.eq(request.data)
+                with m.Case(registers.address("MEM_SPACE")):
+                    m.d.sync += [space.eq(request.data[:4]), address[16:].eq(request.data[8:12])]
+                with m.Case(registers.address("MEM_ADDRESS")):
+                    m.d.sync += address[:16].eq(request.data)
+        with m.If(self.abort):
+            m.d.sync += [run.eq(0), overflow.eq(0), underflow.eq(0), busy.eq(0)]
+        return m

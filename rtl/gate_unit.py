@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The gate: out = ((f - B) * factor >> shift) + B, the one update of every liquid cell, stage and pool."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .formats import FLOAT_EXPONENT_BITS, FLOAT_MANTISSA_BITS, WORD
+from .isa import Factor
+from .narrow import Narrow, SaturatingAdd, shift_amount
+
+MANTISSA = FLOAT_MANTISSA_BITS + 1  # with its leading one
+PRODUCT = WORD + 1 + MANTISSA
+
+
+class GateUnit(wiring.Component):
+    """d = f - (subtract ? base : 0); v = sat16(round(d * k / 2**(shift - x))); out = sat16(v + (add ? base : 0)).
+
+    f, base, subtract, add                   an element a cycle
+    factor, shift, code                      one cycle later: where (k, x) comes from, the right shift, the float code in memory
+    step, pool                               float codes that stand still while rows are under way
+    out, clamped                             `latency` = 6 cycles after f, combinational there
+
+    Cost: a 17 x 12 multiplier in fabric in two halves, a 29-bit shifter, the base delayed by six words.
+    """
+
+    latency = 6
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "f": In(signed(WORD)),
+                "base": In(signed(WORD)),
+                "subtract": In(1),
+                "add": In(1),
+                "factor": In(Factor),
+                "shift": In(6),
+                "code": In(WORD),
+                "step": In(WORD),
+                "pool": In(WORD),
+                "out": Out(signed(WORD)),
+                "clamped": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        # Stage 0: the difference.
+        d1 = Signal(signed(WORD + 1))
+        m.d.sync += d1.eq(self.f - Mux(self.subtract, self.base, 0))
+
+        # Stage 1: two halves of the product.
+        mantissa, exponent = Signal(FLOAT_MANTISSA_BITS), Signal(FLOAT_EXPONENT_BITS)
+        with m.Switch(self.factor):
+            with m.Case(Factor.MEMORY):
+                m.d.comb += Cat(mantissa, exponent).eq(self.code)
+            with m.Case(Factor.POOL):
+                m.d.comb += Cat(mantissa, exponent).eq(self.pool)
+            with m.Case(Factor.STEP):
+                m.d.comb += mantissa.eq(self.step[:FLOAT_MANTISSA_BITS])
+        k = Cat(mantissa, Const(1, 1))
+        half = MANTISSA // 2
+        low2, high2 = Signal(signed(WORD + 1 + half)), Signal(signed(WORD + 1 + half))
+        amount, negative = shift_amount(m, self.shift, exponent, "gate_shift")
+        amount2, negative2 = Signal(5), Signal()
+        m.d.sync += [low2.eq(d1 * k[:half]), high2.eq(d1 * k[half:]), amount2.eq(amount), negative2.eq(negative)]
+
+        # Stage 2: the product.
+        product3, amount3 = Signal(signed(PRODUCT)), Signal(5)
+        m.d.sync += [product3.eq(low2 + (high2 << half)), amount3.eq(amount2)]
+
+        # Stages 3 to 5: narrowed to 16 bits.
+        m.submodules.narrow = narrow = Narrow(PRODUCT)
+        m.d.comb += [narrow.x.eq(product3), narrow.amount.eq(amount3)]
+        v6, clamped6 = Signal(signed(WORD)), Signal()
+        late = negative2
+        for k_stage in range(3):
+            later = Signal(name=f"negative_{k_stage + 3}")
+            m.d.sync += later.eq(late)
+            late = later
+        m.d.sync += [v6.eq(narrow.q), clamped6.eq(narrow.clamped | late)]
+
+        # Stage 6: onto the base.
+        base, add = self.base, self.add
+        for stage in range(self.latency):
+            later_base, later_add = Signal(signed(WORD), name=f"base_{stage + 1}"), Signal(name=f"add_{stage + 1}")
+            m.d.sync += [later_base.eq(base), later_add.eq(add)]
+            base, add = later_base, later_add
+        m.submodules.onto = onto = SaturatingAdd()
+        m.d.comb += [onto.a.eq(v6), onto.b.eq(Mux(add, base, 0)), self.out.eq(onto.s), self.clamped.eq(onto.clamped | clamped6)]
+        return m

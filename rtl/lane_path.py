@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""From slots to rows: operands out of the memories, the lanes, and the snapshot that is drained element by element."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import LiquidConfig
+from .formats import ACCUMULATOR, WORD
+from .isa import Timing
+from .mac import MacArray
+
+SCALE_BITS = 5
+
+
+# What one cycle of a product instruction asks for.
+SLOT = data.StructLayout(
+    {
+        "product": 1,  # multiply and add a column
+        "snapshot": 1,  # the row is complete: hand it on, clear the sums
+        "term": 1,  # operands are a vector row and a scalar, not weights and an element
+        "load": 1,  # the vector row addressed now is new
+    }
+)
+
+
+class LanePath(wiring.Component):
+    """Slot in cycle t: V row addressed in t, W and S in t + 1 (by the caller), operands meet in t + 2, summed by t + 5.
+
+    slot                          what happens in this cycle
+    vector_data                   V's row, one cycle after the slot
+    weight_data, scalar_data      two cycles after the slot
+    start                         high SNAPSHOT_TO_STAGE0 - 1 cycles after a snapshot slot
+    sum, scale                    element l of the row in cycle SNAPSHOT_TO_STAGE0 + l after it
+
+    Cost: a register and a 2:1 choice a bit for the vector row, the sums (32 bits a lane) and the scales.
+    """
+
+    def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:
+        self.config, self.vendor = config, vendor
+        super().__init__(
+            {
+                "slot": In(SLOT),
+                "vector_data": In(WORD * config.lanes),
+                "weight_data": In(config.weight_bits * config.lanes),
+                "scalar_data": In(signed(WORD)),
+                "start": Out(1),
+                "sum": Out(signed(ACCUMULATOR)),
+                "scale": Out(SCALE_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = self.config.lanes
+        m.submodules.array = array = MacArray(lanes, self.config.weight_bits, self.vendor)
+
+        slots = [self.slot]
+        for k in range(1, Timing.SNAPSHOT_TO_STAGE0):
+            later = Signal(SLOT, name=f"slot_{k}")
+            m.d.sync += later.eq(slots[-1])
+            slots.append(later)
+
+        # The vector row, kept while its elements are broadcast one after the other.
+        row = Signal(WORD * lanes)
+        with m.If(slots[1].load):
+            m.d.sync += row.eq(self.vector_data)
+        with m.Else():
+            m.d.sync += row.eq(row[WORD:])
+
+        meet, settle = slots[2], slots[2 + array.latency - 1]
+        m.d.comb += [
+            array.weights.eq(self.weight_data),
+            array.row.eq(row),
+            array.use_row.eq(meet.term),
+            array.broadcast.eq(Mux(meet.term, self.scalar_data, row[:WORD].as_signed())),
+            array.take.eq(settle.product),
+            array.clear.eq(settle.snapshot),
+            self.start.eq(settle.snapshot),
+        ]
+
+        sums = Signal(ACCUMULATOR * lanes)
+        with m.If(settle.snapshot):
+            m.d.sync += sums.eq(array.sums)
+        with m.Else():
+            m.d.sync += sums.eq(sums[ACCUMULATOR:])
+        m.d.comb += self.sum.eq(sums[:ACCUMULATOR])
+
+        # The scales follow the weights in memory: they come with the snapshot's slot, and stand until its row drains.
+        scales = Signal(SCALE_BITS * lanes)
+        draining = Signal(range(lanes + 1))
+        bits = self.config.weight_bits
+        with m.If(meet.snapshot & ~meet.term):
+            m.d.sync += scales.eq(Cat(self.weight_data[bits * k : bits * k + SCALE_BITS] for k in range(lanes)))
+        with m.Elif(draining != 0):
+            m.d.sync += scales.eq(scales[SCALE_BITS:])
+        with m.If(settle.snapshot):
+            m.d.sync += draining.eq(lanes)
+        with m.Elif(draining != 0):
+            m.d.sync += draining.eq(draining - 1)
+        m.d.comb += self.scale.eq(scales[:SCALE_BITS])
+        return m

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The multiply-accumulate lanes."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .formats import ACCUMULATOR, WORD
+
+
+class MacLane(wiring.Component):
+    """sum += a * b, 16 x 16 bits signed into 32 bits that never wrap (the compiler holds a bound).
+
+    Operands are registered, then the product: `take` and `clear` belong to the product two cycles after its operands. `clear` (without `take`)
+    zeroes the sum. Latency from operands to `sum`: 3 cycles. Cost: one multiplier with its registers.
+    """
+
+    latency = 3
+
+    def __init__(self, vendor: str = "portable") -> None:
+        self.vendor = vendor
+        super().__init__(
+            {"a": In(signed(WORD)), "b": In(signed(WORD)), "take": In(1), "clear": In(1), "sum": Out(signed(ACCUMULATOR))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        if self.vendor == "ice40":
+            from .vendor_ice40 import elaborate_mac16
+
+            return elaborate_mac16(self)
+        m = Module()
+        a, b, product = Signal(signed(WORD)), Signal(signed(WORD)), Signal(signed(2 * WORD))
+        m.d.sync += [a.eq(self.a), b.eq(self.b), product.eq(a * b)]
+        with m.If(self.clear):
+            m.d.sync += self.sum.eq(0)
+        with m.Elif(self.take):
+            m.d.sync += self.sum.eq(self.sum + product)
+        return m
+
+
+class MacArray(wiring.Component):
+    """`lanes` MacLanes with one broadcast operand and, a lane, a weight or a word of a vector row.
+
+    weights    lanes x 8 bits signed      row    lanes x 16 bits signed      use_row   which of the two
+    broadcast  16 bits signed             take, clear as in MacLane, common to all lanes
+    """
+
+    latency = MacLane.latency
+
+    def __init__(self, lanes: int, weight_bits: int = 8, vendor: str = "portable") -> None:
+        self.lanes, self.vendor = lanes, vendor
+        super().__init__(
+            {
+                "weights": In(data.ArrayLayout(signed(weight_bits), lanes)),
+                "row": In(data.ArrayLayout(signed(WORD), lanes)),
+                "use_row": In(1),
+                "broadcast": In(signed(WORD)),
+                "take": In(1),
+                "clear": In(1),
+                "sums": Out(data.ArrayLayout(signed(ACCUMULATOR), lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for index in range(self.lanes):
+            m.submodules[f"lane{index}"] = lane = MacLane(self.vendor)
+            m.d.comb += [
+                lane.a.eq(self.broadcast),
+                lane.take.eq(self.take),
+                lane.clear.eq(self.clear),
+                self.sums[index].eq(lane.sum),
+            ]
+            with m.If(self.use_row):
+                m.d.comb += lane.b.eq(self.row[index])
+            with m.Else():
+                m.d.comb += lane.b.eq(self.weights[index])
+        return m

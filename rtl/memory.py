@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Memories of the machine: one port that reads and one that writes, in rows of 16-bit parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Elaboratable, Module, Signal, unsigned
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+PART = 16
+
+
+class Ram(wiring.Component):
+    """`depth` rows of `parts` 16-bit words, read in the cycle after the address, written in parts.
+
+    Reading a row in the cycle in which it is written gives an undefined word on the vendors' block RAM: nobody does it (docs/isa.md,
+    hazards), so no logic is spent on it.
+
+    Ports: read_row -> read_data one cycle later; write_row, write_data, write_parts (a bit a part), committed at the end of the cycle.
+    Cost on iCE40: parts * ceil(depth / 256) block RAMs.
+    """
+
+    def __init__(self, depth: int, parts: int = 1, init: Sequence[int] = ()) -> None:
+        self.depth, self.parts, self._init = depth, parts, init
+        rows = max(1, (depth - 1).bit_length())
+        super().__init__(
+            {
+                "read_row": In(rows),
+                "read_data": Out(PART * parts),
+                "write_row": In(rows),
+                "write_data": In(PART * parts),
+                "write_parts": In(parts),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.memory = store = memory.Memory(shape=unsigned(PART * self.parts), depth=self.depth, init=list(self._init))
+        read = store.read_port()
+        write = store.write_port(granularity=PART)
+        m.d.comb += [
+            read.addr.eq(self.read_row),
+            self.read_data.eq(read.data),
+            write.addr.eq(self.write_row),
+            write.data.eq(self.write_data),
+            write.en.eq(self.write_parts),
+        ]
+        return m
+
+
+class SinglePortRam(wiring.Component):
+    """The weight memory: rows of `parts` 16-bit words, one address for reading and writing.
+
+    With vendor "ice40" each part is one SB_SPRAM256KA (depth 16,384); otherwise it is inferred. A cycle that writes reads nothing useful.
+    """
+
+    def __init__(self, depth: int, parts: int, vendor: str = "portable") -> None:
+        self.depth, self.parts, self.vendor = depth, parts, vendor
+        super().__init__(
+            {
+                "row": In((depth - 1).bit_length()),
+                "read_data": Out(PART * parts),
+                "write_data": In(PART * parts),
+                "write_parts": In(parts),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        if self.vendor == "ice40":
+            from .vendor_ice40 import elaborate_spram
+
+            return elaborate_spram(self)
+        m = Module()
+        m.submodules.memory = store = memory.Memory(shape=unsigned(PART * self.parts), depth=self.depth, init=[])
+        read = store.read_port()
+        write = store.write_port(granularity=PART)
+        m.d.comb += [
+            read.addr.eq(self.row),
+            self.read_data.eq(read.data),
+            write.addr.eq(self.row),
+            write.data.eq(self.write_data),
+            write.en.eq(self.write_parts),
+        ]
+        return m
+
+
+class Fifo(wiring.Component):
+    """A first-in first-out buffer of words, a power of two deep, first word visible without asking.
+
+    Ports: write, write_data; read (takes the visible word); read_data, level, room. Writing when full and reading when empty do nothing. A word
+    becomes visible two cycles after it was written. Throughput: a word a cycle.
+    """
+
+    def __init__(self, depth: int, width: int = PART) -> None:
+        self.depth, self.width = depth, width
+        bits = depth.bit_length()
+        super().__init__(
+            {
+                "clear": In(1),
+                "write": In(1),
+                "write_data": In(width),
+                "read": In(1),
+                "read_data": Out(width),
+                "level": Out(bits),
+                "room": Out(bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.ram = ram = Ram(self.depth)
+        pointer = (self.depth - 1).bit_length()
+        head, tail, head_next = Signal(pointer), Signal(pointer), Signal(pointer)
+        count = Signal(pointer + 1)
+        visible = Signal(pointer + 1)  # words whose write has reached the memory's output
+        wrote = Signal()
+        push, pop = Signal(), Signal()
+        m.d.comb += [
+            push.eq(self.write & ~count[-1]),
+            pop.eq(self.read & (visible != 0)),
+            head_next.eq(head + pop),
+            ram.write_row.eq(tail),
+            ram.write_data.eq(self.write_data),
+            ram.write_parts.eq(push),
+            ram.read_row.eq(head_next),
+            self.read_data.eq(ram.read_data),
+            self.level.eq(visible),
+            self.room.eq(self.depth - count),
+        ]
+        m.d.sync += [
+            head.eq(head_next),
+            tail.eq(tail + push),
+            count.eq(count + push - pop),
+            wrote.eq(push),
+            visible.eq(visible + wrote - pop),
+        ]
+        with m.If(self.clear):
+            m.d.sync += [head.eq(0), tail.eq(0), count.eq(0), wrote.eq(0), visible.eq(0)]
+        return m
+
+
+def host_row(address: Signal, parts: int) -> tuple[Signal, Signal]:
+    """Splits the host's word address into (row, part), a row taking a power of two of words."""
+    bits = (parts - 1).bit_length()
+    return address[bits:], address[:bits]
+
+
+def one_hot(index: Signal, width: int) -> Cat:
+    """A bit for each of `width` values of `index`."""
+    return Cat(index == k for k in range(width))
+
+
+__all__ = ["PART", "Elaboratable", "Fifo", "Ram", "SinglePortRam", "host_row", "one_hot"]

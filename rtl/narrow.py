@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Narrowing: shift right by a variable amount, round half up, saturate to 16 bits; and the saturating adder."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .formats import WORD
+
+
+def saturate(m: Module, value: Value, name: str) -> tuple[Signal, Signal]:
+    """(sat16(value), whether that changed it), combinational. Overflow.SATURATE."""
+    value = value.as_signed() if not isinstance(value, Signal) else value
+    width = len(value)
+    clamped = Signal(name=f"{name}_clamped")
+    result = Signal(signed(WORD), name=name)
+    sign = value[-1]
+    m.d.comb += clamped.eq(value[WORD - 1 :] != sign.replicate(width - WORD + 1))
+    limit = Cat((~sign).replicate(WORD - 1), sign)
+    m.d.comb += result.eq(Mux(clamped, limit, value[:WORD]).as_signed())
+    return result, clamped
+
+
+def shift_amount(m: Module, base: Value, less: Value, name: str) -> tuple[Signal, Signal]:
+    """(clamp(base - less, 0, 31), base < less): the shift of a value that carries the exponent `less`."""
+    difference = Signal(signed(len(base) + 2), name=f"{name}_difference")
+    amount = Signal(5, name=name)
+    negative = Signal(name=f"{name}_negative")
+    m.d.comb += [
+        difference.eq(base - less),
+        negative.eq(difference[-1]),
+        amount.eq(Mux(negative, 0, Mux(difference[5:-1].any(), 31, difference[:5]))),
+    ]
+    return amount, negative
+
+
+class Narrow(wiring.Component):
+    """q = sat16((x + 2**(n-1)) >> n), half up; for n = 0, sat16(x). A value a cycle.
+
+    x, amount (0 to 31)   in the cycle of stage 0        q, clamped   in the cycle of stage `latency`
+    Latency 2: a register after the coarse and one after the fine shift; rounding and saturation are combinational after it.
+    """
+
+    latency = 2
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        super().__init__({"x": In(signed(width)), "amount": In(5), "q": Out(signed(WORD)), "clamped": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        # One more bit below, so that the bit that decides the rounding is still there after the shift.
+        wide = self.width + 1
+        coarse, fine, rest = Signal(signed(wide)), Signal(signed(wide)), Signal(3)
+        x = Cat(Const(0, 1), self.x).as_signed()
+        with m.Switch(self.amount[3:]):
+            for step in range(4):
+                with m.Case(step):
+                    m.d.sync += coarse.eq(x >> 8 * step)
+        m.d.sync += [rest.eq(self.amount[:3]), fine.eq(coarse >> rest)]
+        rounded = Signal(signed(wide + 1))
+        m.d.comb += rounded.eq(fine + 1)
+        q, clamped = saturate(m, rounded[1:].as_signed(), "narrowed")
+        m.d.comb += [self.q.eq(q), self.clamped.eq(clamped)]
+        return m
+
+
+class SaturatingAdd(wiring.Component):
+    """s = sat16(a + b), combinational."""
+
+    def __init__(self) -> None:
+        super().__init__({"a": In(signed(WORD)), "b": In(signed(WORD)), "s": Out(signed(WORD)), "clamped": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        total = Signal(signed(WORD + 1))
+        m.d.comb += total.eq(self.a + self.b)
+        s, clamped = saturate(m, total, "added")
+        m.d.comb += [self.s.eq(s), self.clamped.eq(clamped)]
+        return m

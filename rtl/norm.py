@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the step controller wants to know of a row: the sum of squares of its scaled error, and the largest magnitude."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .formats import WORD
+
+NORM_BITS = 24
+
+
+class ErrorNorm(wiring.Component):
+    """norm += min(|value|, 255)**2 where `square`; peak = max(peak, min(|value|, 32767)) where `watch`.
+
+    The error comes in units of 1/16 of the tolerance, so a root mean square of 1 over n units is norm = 256 n. `clear` zeroes both. Settled three
+    cycles after a value. 24 bits hold 257 clipped units and more only wrap past what the instruction set's 256 columns allow.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "value": In(signed(WORD)),
+                "square": In(1),
+                "watch": In(1),
+                "clear": In(1),
+                "norm": Out(NORM_BITS),
+                "peak": Out(WORD - 1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        magnitude = Signal(WORD)
+        m.d.comb += magnitude.eq(Mux(self.value[-1], -self.value, self.value))
+        held, clipped = Signal(WORD - 1), Signal(8)
+        square1, watch1, square2 = Signal(), Signal(), Signal()
+        squared = Signal(16)
+        m.d.sync += [
+            held.eq(Mux(magnitude[-1], (1 << WORD - 1) - 1, magnitude)),
+            square1.eq(self.square),
+            watch1.eq(self.watch),
+            square2.eq(square1),
+        ]
+        m.d.comb += clipped.eq(Mux(held[8:].any(), 255, held[:8]))
+        m.d.sync += squared.eq(clipped * clipped)
+        with m.If(self.clear):
+            m.d.sync += [self.norm.eq(0), self.peak.eq(0)]
+        with m.Else():
+            with m.If(square2):
+                m.d.sync += self.norm.eq(self.norm + squared)
+            with m.If(watch1 & (held > self.peak)):
+                m.d.sync += self.peak.eq(held)
+        return m

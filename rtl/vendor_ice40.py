@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""iCE40 UltraPlus blocks behind the portable interfaces: SB_MAC16 as a lane, SB_SPRAM256KA as weight memory.
+
+The instances survive `synth_ice40` without `-dsp`; with it, yosys rewrites their registers and pins silently.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import C, ClockSignal, Const, Instance, Module, Signal
+
+if TYPE_CHECKING:
+    from .mac import MacLane
+    from .memory import SinglePortRam
+
+SPRAM_DEPTH = 16384
+
+# 16 x 16 signed multiply-accumulate: operands registered, product registered, 32-bit accumulator. A load of {C, D} = 0 clears.
+MAC16_PARAMETERS = {
+    "NEG_TRIGGER": Const(0, 1), "MODE_8x8": Const(0, 1),
+    "A_SIGNED": Const(1, 1), "B_SIGNED": Const(1, 1),
+    "A_REG": Const(1, 1), "B_REG": Const(1, 1), "C_REG": Const(0, 1), "D_REG": Const(0, 1),
+    "TOP_8x8_MULT_REG": Const(0, 1), "BOT_8x8_MULT_REG": Const(0, 1),
+    "PIPELINE_16x16_MULT_REG1": Const(0, 1), "PIPELINE_16x16_MULT_REG2": Const(1, 1),
+    "TOPOUTPUT_SELECT": Const(1, 2), "BOTOUTPUT_SELECT": Const(1, 2),
+    "TOPADDSUB_LOWERINPUT": Const(2, 2), "BOTADDSUB_LOWERINPUT": Const(2, 2),
+    "TOPADDSUB_UPPERINPUT": Const(0, 1), "BOTADDSUB_UPPERINPUT": Const(0, 1),
+    "TOPADDSUB_CARRYSELECT": Const(2, 2), "BOTADDSUB_CARRYSELECT": Const(0, 2),
+}  # fmt: skip
+
+
+def elaborate_mac16(lane: MacLane) -> Module:
+    """A lane in one SB_MAC16: `take` holds the accumulator when low, `clear` loads zero."""
+    m = Module()
+    hold = Signal()
+    m.d.comb += hold.eq(~(lane.take | lane.clear))
+    zero16, zero = C(0, 16), C(0, 1)
+    ports = {
+        "i_CLK": ClockSignal(), "i_CE": C(1, 1), "i_A": lane.a, "i_B": lane.b, "i_C": zero16, "i_D": zero16,
+        "i_OLOADTOP": lane.clear, "i_OLOADBOT": lane.clear, "i_OHOLDTOP": hold, "i_OHOLDBOT": hold,
+        "o_O": lane.sum,
+    }  # fmt: skip
+    idle = "AHOLD BHOLD CHOLD DHOLD IRSTTOP IRSTBOT ORSTTOP ORSTBOT ADDSUBTOP ADDSUBBOT CI ACCUMCI SIGNEXTIN".split()
+    ports |= {f"i_{name}": zero for name in idle}
+    m.submodules.mac16 = Instance("SB_MAC16", **{f"p_{k}": v for k, v in MAC16_PARAMETERS.items()}, **ports)
+    return m
+
+
+def elaborate_spram(ram: SinglePortRam) -> Module:
+    """Each 16-bit part of a row in one SB_SPRAM256KA."""
+    if ram.depth > SPRAM_DEPTH:
+        raise ValueError(f"weight memory of {ram.depth} rows: at most {SPRAM_DEPTH} fit an SB_SPRAM256KA")
+    m = Module()
+    address = Signal(14)
+    m.d.comb += address.eq(ram.row)
+    for part in range(ram.parts):
+        bits = slice(16 * part, 16 * part + 16)
+        m.submodules[f"spram{part}"] = Instance(
+            "SB_SPRAM256KA",
+            i_CLOCK=ClockSignal(), i_ADDRESS=address, i_DATAIN=ram.write_data[bits], i_MASKWREN=C(15, 4),
+            i_WREN=ram.write_parts[part], i_CHIPSELECT=C(1, 1), i_STANDBY=C(0, 1), i_SLEEP=C(0, 1), i_POWEROFF=C(1, 1),
+            o_DATAOUT=ram.read_data[bits],
+        )  # fmt: skip
+    return m
