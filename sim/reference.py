@@ -28,7 +28,8 @@ SOLVERS = (*reference_solvers.FIXED_STEPS, *ADAPTIVE, "exact")
 class SolverSettings:
     """How the layers' equations are solved.
 
-    `steps` a frame of the fixed solvers; `rtol` and `atol` of the adaptive pairs ("bs32"); "exact" is scipy's DOP853 at rtol 1e-8.
+    `steps` a frame of the fixed solvers; `rtol` and `atol` of the adaptive pairs ("bs32"); "exact" is scipy's
+    DOP853 at rtol 1e-8.
     """
 
     name: str = "fused"

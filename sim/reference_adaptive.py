@@ -77,11 +77,17 @@ def cut(step: Array, remaining: Array) -> Array:
 
 
 def solve_adaptive(
-    tableau: ButcherTableau, controller: Controller, field: Field, dt: Array, inside: Inside, progress: Progress | None = None
+    tableau: ButcherTableau,
+    controller: Controller,
+    field: Field,
+    dt: Array,
+    inside: Inside,
+    progress: Progress | None = None,
 ) -> Trajectory:
-    """An embedded pair, every sequence with its own steps. A frame with dt = 0 takes none; the first step tries a frame.
+    """An embedded pair, every sequence with its own steps; a frame with dt = 0 takes none.
 
-    The input jumps between frames, so that the first slope of each is evaluated anew.
+    The first step tries a whole frame. The input jumps between frames, so that the first slope of each is
+    evaluated anew.
     """
     batch, frames, width = field.drive.shape
     h, states = np.zeros((batch, width)), np.empty((batch, frames, width))

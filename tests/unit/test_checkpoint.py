@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
 from liquid_accel import checkpoint, description
 from liquid_accel.checkpoint import Checkpoint, Features, Linear, Ltc, Mean, Task
 from liquid_accel.errors import UserError
 from liquid_accel.shipped import shipped
-from safetensors.numpy import save_file
 
 
 def small(form: str = "input", inputs: int = 2, hidden: int = 3, classes: int = 2, seed: int = 0) -> Checkpoint:
@@ -77,6 +78,7 @@ def write(path: Path, tensors: dict[str, Any] | None = None, **changes: Any) -> 
 
 
 MEAN = {"kind": "mean"}
+LTC = {"kind": "ltc", "name": "l", "activation": "tanh"}
 F32 = np.float32
 
 
@@ -86,7 +88,7 @@ F32 = np.float32
         ({"layers": [MEAN, {"kind": "conv"}]}, "unknown layer 'conv' at layers[1]; supported: linear, ltc, mean"),
         ({"layers": [{"kind": "linear", "name": "p", "activation": "relu"}]}, "layers[0].activation is 'relu'"),
         ({"layers": [{"kind": "ltc", "name": "l", "activation": None}]}, "layers[0].activation is None"),
-        ({"layers": [{"kind": "ltc", "name": "l", "activation": "tanh", "tau_activation": "exp"}]}, "tau_activation is 'exp'"),
+        ({"layers": [{**LTC, "tau_activation": "exp"}]}, "tau_activation is 'exp'"),
         ({"layers": [{"kind": "ltc", "name": "l", "form": "odd", "activation": "tanh"}]}, "layers[0].form is 'odd'"),
         ({"layers": [{"kind": "linear"}]}, "layers[0].name"),
         ({"layers": [3]}, "layers[0] is 3"),
@@ -104,7 +106,7 @@ F32 = np.float32
         ({"features": {"mean": [0, float("nan")], "scale": [1, 1], "range": [[0, 1]] * 2}}, "features.mean"),
         ({"features": {"mean": [0, 0], "scale": [1, 1], "range": [[0, 1]]}}, "differ in length"),
         ({"features": {"mean": [0, 0], "scale": [1, 1], "range": [[0, 1], [1, 0]]}}, "features.range[1]"),
-        ({"features": {"mean": [0], "scale": [1], "range": [[0, 1]]}}, "'proj.weight' has shape (3, 2); expected (3, 1)"),
+        ({"features": {"mean": [0], "scale": [1], "range": [[0, 1]]}}, "has shape (3, 2); expected (3, 1)"),
         ({"task": {"kind": "dream"}}, "task.kind is 'dream'"),
         ({"task": {"kind": "classification", "classes": 1}}, "task.classes is 1"),
         ({"task": {"kind": "classification", "classes": 3}}, "expected task.classes = 3"),

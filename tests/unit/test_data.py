@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from liquid_accel import data
 from liquid_accel.errors import UserError
 from liquid_accel.shipped import shipped
@@ -94,7 +95,7 @@ BAD: dict[str, tuple[dict[str, np.ndarray | None], list[str]]] = {
 @pytest.mark.parametrize(("change", "words"), BAD.values(), ids=BAD.keys())
 def test_bad_arrays_are_refused_by_name(tmp_path: Path, change: dict[str, np.ndarray | None], words: list[str]) -> None:
     path = tmp_path / "bad.npz"
-    arrays = {**{"x": X, "y": np.array([0, 1])}, **change}
+    arrays = {"x": X, "y": np.array([0, 1]), **change}
     np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
     with pytest.raises(UserError) as caught:
         data.load(path)

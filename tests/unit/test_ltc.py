@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from liquid_accel.checkpoint import Features
 from liquid_accel.data import Dataset
 from liquid_accel.errors import UserError
@@ -16,6 +17,7 @@ torch = pytest.importorskip("torch", reason="torch is the optional extra `train`
 
 from liquid_accel.models import LTC, LiquidClassifier  # noqa: E402  (needs torch)
 
+FORMS = ("input", "literal")
 SOLVERS = ("fused", "expeuler", "rk4")
 
 
@@ -107,7 +109,7 @@ def test_gradients_agree_with_differences(form: str) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"form": "odd"}, "form"), ({"solver": "magic"}, "solver"), ({"steps": 0}, "steps"), ({"in_features": 0}, "in_fe")],
+    [({"form": "odd"}, "form"), ({"solver": "magic"}, "solver"), ({"steps": 0}, "steps"), ({"in_features": 0}, "in_f")],
 )
 def test_wrong_arguments_are_named(wrong: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
@@ -119,7 +121,7 @@ def features(count: int) -> Features:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.sampled_from(["input", "literal"]), st.sampled_from(SOLVERS), st.sampled_from([1, 2, 4, 8]), st.integers(0, 99))
+@given(st.sampled_from(FORMS), st.sampled_from(SOLVERS), st.sampled_from([1, 2, 4, 8]), st.integers(0, 99))
 def test_torch_and_the_float_reference_agree(form: str, solver: str, steps: int, seed: int) -> None:
     torch.manual_seed(seed)
     draw = np.random.default_rng(seed)
