@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Control instructions on the sequences `index` of a batch, and the checks of what the compiler promises about them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from liquid_accel.rtl.isa import (
+    HEADER_WORDS,
+    MARK_DONE,
+    MARK_STEP,
+    Cond,
+    Control,
+    Flag,
+    Instruction,
+    Op,
+    Status,
+    StepFlag,
+    Timing,
+)
+from liquid_accel.sim.golden import controller
+from liquid_accel.sim.golden.arithmetic import Bool, Int, signed16
+from liquid_accel.sim.golden.errors import GoldenError
+from liquid_accel.sim.golden.rows import RowUnit
+from liquid_accel.sim.golden.state import COUNTERS, Frames, State
+
+COUNT_MASK = 255
+_LONG, _SHORT = (1 << 24) - 1, (1 << 16) - 1  # largest values of the counters
+
+
+def check_product(pc: int, i: Instruction, lanes: int) -> None:
+    """Raise GoldenError unless the columns fit the kind: 1 for term, one for each lane for in."""
+    wanted = {Op.TERM: 1, Op.IN: lanes}.get(i.op)
+    if wanted is not None and i.cols != wanted:
+        raise GoldenError(f"instruction at pc {pc}: cols is {i.cols}, {wanted} was expected of {i.op.name.lower()}")
+
+
+def check_inputs_taken(pc: int, state: State, frames: Frames, index: Int) -> None:
+    """Raise GoldenError if a frame ends before its inputs are all taken: the next header would be read from them."""
+    begun = index[frames.current[index] >= 0]
+    left = frames.words.shape[2] - state.taken[begun]
+    if left.any():
+        raise GoldenError(f"instruction at pc {pc}: the frame before left {int(left.max())} of its inputs")
+
+
+def condition(cond: Cond, index: Int, state: State) -> Bool:
+    """Whether a jump is taken."""
+    flags, rest = state.flags[index], state.controller.remaining[index]
+    always = np.ones(len(index), np.bool_)
+    found: dict[Cond, Bool] = {
+        Cond.ALWAYS: always,
+        Cond.FIRST: (flags & Flag.FIRST) != 0,
+        Cond.NOT_FIRST: (flags & Flag.FIRST) == 0,
+        Cond.TIME_LEFT: rest > 0,
+        Cond.NO_TIME_LEFT: rest == 0,
+        Cond.TRACE: (flags & Flag.TRACE) != 0,
+        Cond.NOT_TRACE: (flags & Flag.TRACE) == 0,
+    }
+    return found[cond]
+
+
+def execute(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) -> Int | int:
+    """Everything but the program counter and the trailer. Returns the cost in cycles."""
+    if i.loop_end and i.control in (Control.LOOP, Control.JUMP):
+        raise GoldenError(f"instruction at pc {pc}: loop_end on {i.control.name}")
+    if i.control == Control.FRAME:
+        return _frame(pc, i, index, state, rows)
+    if i.control == Control.LOOP:
+        return _loop(pc, i, index, state)
+    if i.control == Control.SWAP:
+        state.parity[index] ^= 1
+    elif i.control == Control.EMIT:
+        rows.push(pc, index, np.full((len(index), 1), i.imm, np.int64))
+    elif i.control == Control.PLAN:
+        part = state.controller.take(index)
+        if (part.remaining == 0).any():
+            raise GoldenError(f"instruction at pc {pc}: PLAN with no time left")
+        cost = controller.plan(part, state.scalars(index))
+        state.controller.put(index, part)
+        return i.stall + cost
+    elif i.control == Control.DECIDE:
+        return i.stall + _decide(pc, index, state, rows)
+    return i.stall + 1
+
+
+def _frame(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) -> int:
+    frames = rows.frames
+    if i.imm != frames.words.shape[2]:
+        raise GoldenError(f"instruction at pc {pc}: FRAME of {i.imm} words, that at pc 0 has {frames.words.shape[2]}")
+    frames.current[index] += 1
+    header = frames.words[index, frames.current[index], :HEADER_WORDS]
+    flags, dt_low, dt_high, log2_dt, pool = header.T
+    for name in COUNTERS:
+        getattr(state, name)[index] = 0
+    state.counting[index] = True
+    state.flags[index] = flags
+    state.log2_dt[index] = signed16(log2_dt)
+    state.pool[index] = pool
+    state.taken[index] = HEADER_WORDS
+    state.controller.remaining[index] = dt_low | dt_high << 16
+    first = index[(flags & Flag.FIRST) != 0]
+    state.controller.fresh[first] = True
+    state.parity[first] = 0
+    return Timing.FRAME
+
+
+def _loop(pc: int, i: Instruction, index: Int, state: State) -> int:
+    if not i.imm & COUNT_MASK:
+        raise GoldenError(f"instruction at pc {pc}: LOOP of no rows")
+    if state.loop_count[index].any():
+        raise GoldenError(f"instruction at pc {pc}: LOOP within a loop")
+    state.r[index] = 0
+    state.loop_count[index] = i.imm & COUNT_MASK
+    state.loop_start[index] = pc + 1
+    state.rhs_evals[index] += i.imm >> 15
+    return i.stall + 1
+
+
+def _decide(pc: int, index: Int, state: State, rows: RowUnit) -> Int:
+    part = state.controller.take(index)
+    saturated, clipped, norm = part.saturated, part.clipped, part.norm
+    found = controller.decide(part, state.scalars(index))
+    state.controller.put(index, part)
+    state.parity[index] ^= found.accept
+    state.accepted[index] += found.accept
+    state.rejected[index] += ~found.accept
+    state.status[index] |= found.limited * int(Status.STEP_LIMIT) | found.halt * int(Status.EARLY_HALT)
+    traced = (state.flags[index] & Flag.TRACE) != 0
+    if traced.any():
+        record = MARK_STEP + sum(
+            given * int(flag)
+            for flag, given in (
+                (StepFlag.ACCEPTED, found.accept),
+                (StepFlag.LIMITED, found.limited),
+                (StepFlag.SATURATED, saturated),
+                (StepFlag.CLIPPED, clipped),
+            )
+        )
+        words = np.stack((record, part.step_code, norm, norm >> 16), axis=1)
+        rows.push(pc, index[traced], words[traced])
+    return found.cost
+
+
+def trailer(pc: int, index: Int, state: State, rows: RowUnit) -> None:
+    """Push what DONE pushes, its own cycles counted, and stop counting."""
+    cycles, macs = (np.minimum(c[index], _LONG) for c in (state.cycles, state.mac_cycles))
+    rhs, accepted, rejected, saturations = (
+        np.minimum(c[index], _SHORT) for c in (state.rhs_evals, state.accepted, state.rejected, state.saturations)
+    )
+    words = (
+        MARK_DONE | state.status[index],
+        cycles,
+        cycles >> 16,
+        rhs,
+        accepted,
+        rejected,
+        macs,
+        macs >> 16,
+        saturations,
+    )
+    rows.push(pc, index, np.stack(words, axis=1))
+    state.counting[index] = False

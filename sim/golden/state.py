@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a program can write: memories, registers and counters, one of each per sequence."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+
+from liquid_accel.rtl.config import LiquidConfig
+from liquid_accel.rtl.isa import Space
+from liquid_accel.sim.golden.arithmetic import Bool, Int
+from liquid_accel.sim.golden.controller import ControllerState
+from liquid_accel.sim.golden.memory import windows
+
+WRITABLE = (Space.VECTOR, Space.A, Space.B, Space.C, Space.S)
+
+
+class Bank:
+    """One memory of every sequence: `data` is (batch * rows, lanes); rows wrap, and parity flips their top bit."""
+
+    def __init__(self, batch: int, rows: int, lanes: int) -> None:
+        self.rows = rows
+        self.data: Int = np.zeros((batch * rows, lanes), np.int64)
+
+    def _at(self, index: Int, rows: Int, parity: Int | None) -> Int:
+        """Flat rows (sequences, rows)."""
+        wrapped = (rows % self.rows)[None, :]
+        if parity is not None:
+            wrapped = wrapped ^ (parity * (self.rows // 2))[:, None]
+        return index[:, None] * self.rows + wrapped
+
+    def read(self, index: Int, rows: Int, parity: Int | None = None) -> Int:
+        """Rows of the sequences `index`, flipped where their `parity` is 1: (sequences, rows, lanes)."""
+        return self.data.take(self._at(index, rows, parity), axis=0)
+
+    def write(self, index: Int, rows: Int, words: Int, parity: Int | None = None) -> None:
+        """The inverse of `read`."""
+        self.data[self._at(index, rows, parity)] = words
+
+    def per_sequence(self, batch: int) -> Int:
+        """A view of shape (batch, words)."""
+        return self.data.reshape(batch, -1)
+
+
+COUNTERS = ("cycles", "rhs_evals", "accepted", "rejected", "mac_cycles", "saturations", "status")
+_REGISTERS = ("pc", "r", "loop_start", "loop_count", "parity", "wp", "log2_dt", "pool", "flags", "taken", *COUNTERS)
+
+
+@dataclass
+class Frames:
+    """The input of a run: `words` (batch, frames, words a frame), how many each sequence has, and which it is at."""
+
+    words: Int
+    count: Int
+    current: Int
+
+
+class State:
+    """Registers are arrays of shape (batch,); `accumulators` and `scale` are (batch, lanes).
+
+    `loop_count` 0 stands for no loop. `counting` says whether costs are added to `cycles`.
+    """
+
+    pc: Int
+    r: Int
+    loop_start: Int
+    loop_count: Int
+    parity: Int
+    wp: Int
+    log2_dt: Int
+    pool: Int
+    flags: Int
+    taken: Int
+    cycles: Int
+    rhs_evals: Int
+    accepted: Int
+    rejected: Int
+    mac_cycles: Int
+    saturations: Int
+    status: Int
+
+    def __init__(self, config: LiquidConfig, batch: int) -> None:
+        self.batch = batch
+        for name in _REGISTERS:
+            setattr(self, name, np.zeros(batch, np.int64))
+        self.counting: Bool = np.zeros(batch, np.bool_)
+        self.accumulators: Int = np.zeros((batch, config.lanes), np.int64)
+        self.scale: Int = np.zeros((batch, config.lanes), np.int64)
+        layout = windows(config)
+        self.banks = {space: Bank(batch, layout[space].rows, config.lanes) for space in WRITABLE}
+        self.controller = ControllerState.reset(batch)
+
+    def select(self, index: Int) -> State:
+        """A copy that holds the sequences `index`, which may repeat."""
+        part = copy.copy(self)
+        part.batch = len(index)
+        for name in (*_REGISTERS, "counting", "accumulators", "scale"):
+            setattr(part, name, getattr(self, name)[index])
+        part.banks = {}
+        for space, bank in self.banks.items():
+            chosen = copy.copy(bank)
+            chosen.data = bank.per_sequence(self.batch)[index].reshape(-1, bank.data.shape[1])
+            part.banks[space] = chosen
+        part.controller = self.controller.take(index)
+        return part
+
+    def scalars(self, index: Int) -> Int:
+        """The S memory of the sequences `index`: (sequences, words)."""
+        return self.banks[Space.S].per_sequence(self.batch)[index]
