@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`liquid run`: an image over a data set on the golden model, on the simulated machine or on a board."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from liquid_accel.cli.common import (
+    Subparsers,
+    add_json,
+    check_output,
+    per_cent,
+    positive_float,
+    positive_int,
+    print_json,
+    progress_bar,
+    save_arrays,
+    show,
+    subcommand,
+    table,
+)  # fmt: skip
+from liquid_accel.errors import UserError
+
+EXAMPLE = "  liquid run model.liquid TEST.npz --on sim -o out.npz --clock-mhz 48"
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = subcommand(subparsers, "run", run, "run an image over a data set", EXAMPLE)
+    parser.add_argument("image", metavar="IMAGE.liquid", help="made by `liquid compile`")
+    parser.add_argument("data", metavar="DATA.npz", help="arrays x, and optionally lengths, dt and y")
+    add_target(parser, ("golden", "sim", "pysim", "uart:PORT"), "golden")
+    parser.add_argument("-o", "--output", metavar="OUT.npz", help="write outputs, labels and counters of every frame")
+    parser.add_argument("--states", action="store_true", help="write the states at the end of each frame too")
+    parser.add_argument("--clock-mhz", type=positive_float, metavar="F", help="clock for latencies (default: 12)")
+    parser.add_argument("--trace", metavar="T.fst", help="write waveforms")
+    add_json(parser)
+
+
+def add_target(parser: argparse.ArgumentParser, targets: tuple[str, ...], default: str) -> None:
+    """Add `--on` and `--jobs`."""
+    parser.add_argument("--on", default=default, metavar="|".join(targets), help=f"what runs it (default: {default})")
+    parser.add_argument(
+        "--jobs", type=positive_int, metavar="N", help="simulated devices side by side (default: one a core)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run, write, print."""
+    from liquid_accel import data
+    from liquid_accel.driver.figures import figures
+    from liquid_accel.driver.parallel import run_on
+    from liquid_accel.driver.targets import check_target
+    from liquid_accel.image import Image
+
+    check_target(arguments.on)
+    if arguments.trace:
+        raise UserError(f"{arguments.trace}: waveforms are not available yet; expected no --trace")
+    if arguments.states and not arguments.output:
+        raise UserError("--states: there is nowhere to write the states to; expected -o OUT.npz as well")
+    output = check_output(arguments.output, "the outputs") if arguments.output else None
+    image = Image.load(arguments.image)
+    batch = data.load(arguments.data, image.default_dt)
+    with progress_bar(f"running on {arguments.on}") as progress:
+        timed = run_on(arguments.on, image, batch, states=arguments.states, progress=progress, jobs=arguments.jobs)
+    found = figures(image, batch, timed.result, arguments.clock_mhz)
+    if output is not None:
+        save_arrays(output, timed.result.arrays(arguments.states))
+    if arguments.json:
+        print_json(found)
+    else:
+        show(table(f"{arguments.image} on {arguments.on}", ("", ""), figure_rows(found)))
+    return 0
+
+
+def figure_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """The figures of a run for people: label and value."""
+    frames = found["frames"]
+
+    def each(name: str) -> str:
+        return f"{found[name]:,}  ({found[name] / frames:.2f} a frame)"
+
+    rows = [
+        ("accuracy", per_cent(found["accuracy"])),
+        ("sequences, frames", f"{found['sequences']:,}, {frames:,}"),
+        ("cycles a frame", f"{found['cycles_per_frame']:,.1f}"),
+        ("predicted cycles a frame", f"{found['predicted_cycles'] / frames:,.1f}"),
+        (f"latency a frame at {found['clock_mhz']:g} MHz", f"{found['latency_us']:,.1f} µs"),
+        ("right-hand sides", each("rhs_evals")),
+        ("steps accepted", each("steps_accepted")),
+        ("steps rejected", each("steps_rejected")),
+        ("steps at their smallest", f"{found['step_limits']:,}"),
+        ("frames halted early", f"{found['early_halts']:,}"),
+        ("products issued", f"{found['macs_issued']:,}"),
+        ("MAC utilisation", per_cent(found["mac_utilisation"], 1)),
+        ("saturations, of inputs", f"{found['saturations']:,}, {found['input_saturations']:,}"),
+    ]
+    return rows if found["accuracy"] is not None else rows[1:]

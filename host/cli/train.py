@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`liquid train`: a liquid network from a data set of labelled sequences."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from liquid_accel.cli.common import (
+    Subparsers,
+    add_json,
+    check_output,
+    note,
+    per_cent,
+    positive_int,
+    print_json,
+    show,
+    subcommand,
+    table,
+)  # fmt: skip
+from liquid_accel.errors import UserError
+
+EXAMPLE = """  liquid train japanese-vowels -o model.safetensors
+  liquid train japanese-vowels --select 5 -o model.safetensors    # how the shipped checkpoint was made
+  liquid train TRAIN.npz --cell ltc --seeds 5 --test TEST.npz"""
+APPS = {"japanese-vowels": "japanese_vowels"}
+CELLS = ("ltc", "ltc-synaptic", "cfc", "ctrnn", "node", "gru", "lstm")
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = subcommand(subparsers, "train", run, "train a liquid network on labelled sequences", EXAMPLE)
+    parser.add_argument("data", metavar="APP|DATA.npz", help=f"a data set, or an application: {', '.join(APPS)}")
+    parser.add_argument("--cell", default="ltc", choices=CELLS, help="kind of the recurrent cell (default: ltc)")
+    parser.add_argument("-o", "--output", metavar="MODEL.safetensors", help="the checkpoint to write")
+    parser.add_argument(
+        "--form", default="input", choices=("input", "literal"),
+        help="inputs act inside the activation too, or through the time constants alone (default: input)",
+    )  # fmt: skip
+    parser.add_argument("--hidden-size", type=positive_int, default=64, metavar="N", help="neurons (default: 64)")
+    parser.add_argument("--epochs", type=positive_int, metavar="N", help="passes over the data (default: the recipe's)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of weights and batches (default: 0)")
+    parser.add_argument(
+        "--select", type=positive_int, metavar="N",
+        help="take the seed of 0 to N - 1 that does best on a fifth of the training data, held back",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seeds",
+        type=positive_int,
+        metavar="N",
+        help="a study: train with seeds 0 to N - 1 and compare them on --test",
+    )
+    parser.add_argument("--test", metavar="TEST.npz", help="data for a final accuracy; an application brings its own")
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train once, or study seeds."""
+    from liquid_accel import data
+
+    if arguments.seeds is None and not arguments.output:
+        raise UserError("-o: the checkpoint has no name; expected -o MODEL.safetensors, or --seeds N for a study")
+    if arguments.seeds and (arguments.output or arguments.select):
+        raise UserError("--seeds: a study keeps no checkpoint; expected it without -o and --select")
+    train_path, test_path = _paths(arguments)
+    if arguments.seeds and test_path is None:
+        raise UserError("--seeds: a study has nothing to compare on; expected --test TEST.npz")
+    train = data.load(train_path)
+    test = None if test_path is None else data.load(test_path)
+    return _study(arguments, train, test) if arguments.seeds else _train(arguments, train, test)
+
+
+def _paths(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
+    from liquid_accel.shipped import shipped
+
+    test = None if arguments.test is None else Path(arguments.test)
+    name = APPS.get(arguments.data)
+    if name is None:
+        if not Path(arguments.data).exists() and "." not in Path(arguments.data).name:
+            raise UserError(f"{arguments.data}: no such application or file; expected {', '.join(APPS)} or DATA.npz")
+        return Path(arguments.data), test
+    try:
+        return shipped("data", f"{name}_train.npz"), test or shipped("data", f"{name}_test.npz")
+    except FileNotFoundError as error:
+        raise UserError(f"{arguments.data}: {error}") from None
+
+
+def _train(arguments: argparse.Namespace, train: Any, test: Any) -> int:
+    from liquid_accel import checkpoint
+    from liquid_accel.evaluate import accuracy, train_selected
+    from liquid_accel.training import check, train_checkpoint
+
+    check(train, arguments.cell, arguments.form, arguments.hidden_size, arguments.epochs)
+    output = check_output(arguments.output, "the checkpoint")
+    options = {name: getattr(arguments, name) for name in ("form", "hidden_size", "epochs")}
+    if arguments.select:
+        note(f"choosing one of {arguments.select} seeds on a held-back fifth of {train.name}, then training on all")
+        model = train_selected(train, arguments.select, **options)
+    else:
+        model = train_checkpoint(train, cell=arguments.cell, seed=arguments.seed, **options)
+    checkpoint.save(model, output)
+    found = {
+        "checkpoint": str(output), "seed": model.training["seed"], "train_accuracy": accuracy(model, train),
+        "accuracy": None if test is None or test.labels is None else accuracy(model, test),
+        "parameters": sum(tensor.size for tensor in model.tensors.values()),
+        "training": dict(model.training),
+    }  # fmt: skip
+    if arguments.json:
+        print_json(found)
+        return 0
+    rows = [
+        ("parameters", f"{found['parameters']:,}"), ("seed", found["seed"]),
+        ("accuracy on the training data", per_cent(found["train_accuracy"])),
+        ("accuracy on the test data", per_cent(found["accuracy"])),
+    ]  # fmt: skip
+    show(table(str(output), ("", ""), rows if found["accuracy"] is not None else rows[:-1]))
+    return 0
+
+
+def _study(arguments: argparse.Namespace, train: Any, test: Any) -> int:
+    from liquid_accel.evaluate import seed_study, study_table
+
+    if arguments.cell != "ltc":
+        raise UserError(f"cell '{arguments.cell}' is not available yet; available: ltc")
+    study = seed_study(
+        train, test, arguments.seeds, form=arguments.form, hidden_size=arguments.hidden_size, epochs=arguments.epochs
+    )
+    if arguments.json:
+        print_json(study)
+    else:
+        show(study_table(study))
+    return 0

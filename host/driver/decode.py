@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The device's output stream, taken apart as it comes: [step records] output vector, trailer, [state vector]."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from liquid_accel.driver.errors import DeviceError
+from liquid_accel.image import Image
+from liquid_accel.rtl import isa
+
+MARK = 0xF000
+COUNTERS = ("status", "cycles", "rhs_evals", "steps_accepted", "steps_rejected", "mac_cycles", "saturations")
+
+
+@dataclass
+class Decoder:
+    """Collects the answers to `frames` frames; `traced` ones carry step records and states.
+
+    `feed` takes words in portions of any size. Per frame there are then a row in `outputs` (words), in `counters` (in
+    the order of COUNTERS), in `states` (words), and any number of rows (frame, flags, step code, norm) in `steps`.
+    """
+
+    image: Image
+    frames: int
+    traced: bool
+    outputs: list[list[int]] = field(default_factory=list)
+    counters: list[tuple[int, ...]] = field(default_factory=list)
+    states: list[list[int]] = field(default_factory=list)
+    steps: list[tuple[int, int, int, int]] = field(default_factory=list)
+    _pending: list[int] = field(default_factory=list)
+    _at: int = 0  # of the next section in _pending
+    _taken: int = 0  # words in finished sections
+
+    @property
+    def done(self) -> int:
+        """Frames that are here in full."""
+        return min(len(self.outputs), len(self.counters), len(self.states) if self.traced else self.frames)
+
+    @property
+    def complete(self) -> bool:
+        return self.done == self.frames
+
+    @property
+    def frame_words(self) -> int:
+        """Words of a frame without step records."""
+        return 1 + self.image.output_words + isa.TRAILER_WORDS + (1 + self.image.state_words if self.traced else 0)
+
+    @property
+    def least_words_left(self) -> int:
+        """Words that are certain to come still; there may be more where frames are traced."""
+        left = (self.frames - len(self.outputs)) * (1 + self.image.output_words)
+        left += (self.frames - len(self.counters)) * isa.TRAILER_WORDS
+        if self.traced:
+            left += (self.frames - len(self.states)) * (1 + self.image.state_words)
+        return left - (len(self._pending) - self._at)
+
+    def feed(self, words: npt.NDArray[np.uint16]) -> None:
+        """Take words as they came. Raises `DeviceError` where they are not what a device may send."""
+        self._pending = self._pending[self._at :] + words.tolist()
+        self._at = 0
+        while self._at < len(self._pending) and self._section():
+            pass
+
+    def _section(self) -> bool:
+        """Take one section; false where it is not whole yet."""
+        mark = self._pending[self._at]
+        if len(self.outputs) == self.done:  # before the output vector
+            if mark & MARK == isa.MARK_STEP and self.traced and self.done < self.frames:
+                section = self._take(isa.STEP_RECORD_WORDS)
+                if section:
+                    flags, code, low, high = section
+                    self.steps.append((self.done, flags & ~MARK, code, low | high << 16))
+                return bool(section)
+            return self._vector(mark, self.image.output_words, self.outputs, "output vector")
+        if len(self.counters) < len(self.outputs):
+            if mark & MARK != isa.MARK_DONE:
+                raise self._odd(mark, "a trailer")
+            section = self._take(isa.TRAILER_WORDS)
+            if section:
+                head, c_low, c_high, rhs, accepted, rejected, m_low, m_high, saturated = section
+                cycles, macs = c_low | c_high << 16, m_low | m_high << 16
+                self.counters.append((head & ~MARK, cycles, rhs, accepted, rejected, macs, saturated))
+            return bool(section)
+        return self._vector(mark, self.image.state_words, self.states, "state vector")
+
+    def _vector(self, mark: int, size: int, into: list[list[int]], what: str) -> bool:
+        if mark != isa.MARK_VECTOR | size or self.complete:
+            raise self._odd(mark, "nothing more" if self.complete else f"{what} of {size} words")
+        section = self._take(1 + size)
+        if section:
+            into.append(section[1:])
+        return bool(section)
+
+    def _take(self, count: int) -> list[int]:
+        if len(self._pending) < self._at + count:
+            return []
+        section = self._pending[self._at : self._at + count]
+        self._at += count
+        self._taken += count
+        return section
+
+    def _odd(self, mark: int, expected: str) -> DeviceError:
+        return DeviceError(
+            f"the device's output stream is out of step at frame {self.done}: word {self._taken} is 0x{mark:04x}, "
+            f"expected {expected}"
+        )

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The figures of a run, as totals: what `--json` prints and what tables are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from liquid_accel.data import Dataset
+from liquid_accel.driver.frames import encode_time
+from liquid_accel.driver.result import Result
+from liquid_accel.image import Image
+
+DEFAULT_CLOCK_MHZ = 12.0  # that of the smallest board
+
+
+def predicted_cycles(image: Image, batch: Dataset) -> int:
+    """What the compiler says of these frames."""
+    ticks, _ = encode_time(image, batch.dt, batch.name)
+    inside, still = batch.mask, ticks == 0
+    first = np.zeros_like(inside)
+    first[:, 0] = True
+    counts = [int((inside & a & b).sum()) for b in (~still, still) for a in (first, ~first)]
+    return image.predicted_cycles(*counts)
+
+
+def dense_macs(image: Image, frames: int, rhs_evals: int) -> int:
+    """Multiplications of the dense matrix-vector products that the model asks for."""
+    return frames * image.frame_macs + rhs_evals * image.rhs_macs
+
+
+def accuracy(result: Result, batch: Dataset) -> float | None:
+    """Fraction of the sequences with the right label, or None without class labels."""
+    return None if batch.labels is None else float(np.mean(result.label == batch.labels))
+
+
+def figures(image: Image, batch: Dataset, result: Result, clock_mhz: float | None = None) -> dict[str, Any]:
+    """Totals over all frames, with the keys of the contract.
+
+    `mac_utilisation` = dense_macs / (lanes * cycles); `macs_issued` = cycles with a product * lanes, padding and solver
+    algebra included; `latency_us` is the mean of a frame at `clock_mhz`, 12 MHz where none is given.
+    """
+    clock = DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz
+    totals = result.totals()
+    frames, cycles = totals["frames"], totals["cycles"]
+    lanes = image.config.lanes
+    return {
+        "accuracy": accuracy(result, batch),
+        "sequences": len(batch.x),
+        "frames": frames,
+        "cycles": cycles,
+        "cycles_per_frame": cycles / frames,
+        "predicted_cycles": predicted_cycles(image, batch),
+        "rhs_evals": totals["rhs_evals"],
+        "steps_accepted": totals["steps_accepted"],
+        "steps_rejected": totals["steps_rejected"],
+        "early_halts": totals["early_halts"],
+        "step_limits": totals["step_limits"],
+        "macs_issued": totals["mac_cycles"] * lanes,
+        "macs_skipped": 0,
+        "mac_utilisation": dense_macs(image, frames, totals["rhs_evals"]) / (lanes * max(cycles, 1)),
+        "saturations": totals["saturations"],
+        "input_saturations": totals["input_saturations"],
+        "latency_us": cycles / frames / clock,
+        "clock_mhz": clock,
+    }
