@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Puts an image together from what the other modules of the compiler make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from liquid_accel.checkpoint import Checkpoint
+from liquid_accel.compiler import formats, network, predict, program
+from liquid_accel.compiler.options import CompileOptions
+from liquid_accel.compiler.schedule import Scheduler
+from liquid_accel.compiler.target import Target
+from liquid_accel.data import Dataset
+from liquid_accel.image import Image
+from liquid_accel.rtl.config import LiquidConfig
+from liquid_accel.rtl.formats import TICK_BITS, TIME_WIDTH
+
+START_SEQUENCES = 32  # that an adaptive solver's first step is taken from
+
+
+def build(model: Checkpoint, calibration: Dataset | None, config: LiquidConfig, options: CompileOptions) -> Image:
+    """See `liquid_accel.compiler.compile`."""
+    net = network.parse(model)
+    data = formats.stand_in(model) if calibration is None else calibration
+    ranges = formats.calibrate(model, net, data)
+    if options.adaptive:
+        ranges.first_step = _first_step(model, data, options, ranges)
+    unit = formats.machine_unit(ranges.dts)
+    target = Target(config)
+    written = program.write(target, net, ranges, options, unit)
+    target.check(len(written.code))
+    code = Scheduler(config).schedule(written.code)
+    second = model.time_unit_s or 1.0  # a unit of the model's time, in the unit of DATA's dt
+    warnings = formats.thin(target.formats)
+    if calibration is None:
+        warnings.append("no calibration data: formats and predictions rest on the ranges that the checkpoint stores")
+    image = Image(
+        config=config,
+        sections=target.sections(code),
+        inputs=model.in_features,
+        outputs=model.out_features,
+        output_words=written.output_words,
+        state_size=net.liquid.size,
+        state_words=written.state_words,
+        input_mean=tuple(model.features.mean),
+        input_scale=tuple(model.features.scale),
+        input_frac_bits=written.input_frac_bits,
+        output_frac_bits=written.output_frac_bits,
+        state_frac_bits=config.state_frac_bits,
+        time_unit_s=model.time_unit_s,
+        machine_unit=unit * second,
+        default_dt=model.default_dt * second,
+        max_dt=(2**TIME_WIDTH - 1) / 2**TICK_BITS * unit * second,
+        solver=options.solver,
+        steps=0 if options.adaptive else options.steps,
+        rtol=options.rtol if options.adaptive else 0.0,
+        atol=options.atol if options.adaptive else 0.0,
+        adaptive=options.adaptive,
+        frame_macs=net.frame_macs,
+        rhs_macs=net.liquid.recurrent.size,
+        task=model.task.kind,
+        formats=tuple(target.formats),
+        bounds=tuple(target.bounds),
+        memory_map=target.allocator.memory_map,
+        tensors=tuple(target.tensors),
+        cycles=predict.fixed_model(code, options.adaptive),
+        comments=tuple(instruction.comment for instruction in code),
+        warnings=tuple(warnings),
+        checkpoint_hash=network.checkpoint_hash(model),
+    )
+    if options.adaptive:
+        image = replace(image, cycles=predict.measured(image, data, data_dt(image, data)))
+    return image
+
+
+def data_dt(image: Image, data: Dataset) -> npt.NDArray[np.float64]:
+    """dt (B, T) of a data set in the unit of DATA's dt; where the file held none, it was filled in in the model's unit."""
+    return data.dt if data.dt_given else data.dt * (image.time_unit_s or 1.0)
+
+
+def _first_step(model: Checkpoint, data: Dataset, options: CompileOptions, ranges: formats.Ranges) -> float:
+    """The mean step of the float solver on the first frames of some sequences, in the model's unit of time."""
+    from liquid_accel.sim import reference
+
+    some = data.subset(slice(0, START_SEQUENCES))
+    settings = reference.SolverSettings("bs32", rtol=options.rtol, atol=options.atol)
+    run = reference.run(model, some, settings)
+    dt = model.model_dt(some.dt, some.dt_given)
+    taken = run.accepted.sum()
+    return float((dt * some.mask).sum() / taken) if taken else float(ranges.dts.max(initial=1.0))

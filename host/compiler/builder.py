@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Writes instructions: labels, loops over the rows of a vector, products and their finish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from liquid_accel.compiler.memory import Slot
+from liquid_accel.compiler.target import Matrix
+from liquid_accel.rtl import isa
+from liquid_accel.rtl.isa import Cond, Control, Finish, Instruction, Op
+
+COLUMNS_MAX = 256  # of one instruction; a wider row is a chain of them
+COUNT_RHS = 1 << 15
+
+
+def place(field: str, slot: Slot, other: bool = False) -> dict[str, int]:
+    """Fields that address a slot: `field` and, for a parity pair, its parity select; `other` is the one that p does not."""
+    parity = {f"{field}_par": 1} if slot.pair else {}
+    return {field: slot.other if other else slot.row, **parity}
+
+
+def to_vector(slot: Slot, other: bool = False) -> dict[str, int]:
+    """Fields that write the result to the vector memory."""
+    return {**place("v", slot, other), "v_en": 1}
+
+
+def to_element(slot: Slot, other: bool = False) -> dict[str, int]:
+    """Fields that write the result to an element memory, at the slot's place."""
+    mask = {"A": isa.E_A, "B": isa.E_B, "C": isa.E_C, "S": isa.E_S}[slot.space.name]
+    return {**place("e", slot, other), "e_mask": mask}
+
+
+def finish(*parts: Mapping[str, Any], **fields: Any) -> Finish:
+    """A finish word from groups of fields; ValueError where two of them differ."""
+    merged: dict[str, Any] = dict(fields)
+    for part in parts:
+        for name, value in part.items():
+            if merged.setdefault(name, value) != value:
+                raise ValueError(f"finish field {name} is both {merged[name]} and {value}")
+    return Finish(**merged)
+
+
+def dot(matrix: Matrix, source: Slot, done: Finish, lanes: int, comment: str, other: bool = False) -> list[Instruction]:
+    """One row group of a matrix times a vector; row groups follow one another in the weight memory."""
+    chain = []
+    at = place("x", source, other)
+    for first in range(0, matrix.columns, COLUMNS_MAX):
+        columns = min(COLUMNS_MAX, matrix.columns - first)
+        fields: dict[str, Any] = {**at, "x": at["x"] + first // lanes, "cols": columns, "comment": comment}
+        if first == 0:
+            fields |= {"w_load": 1, "w": matrix.start}
+        chain.append(Instruction(Op.DOT, **fields))
+    chain[-1] = replace(chain[-1], last=1, finish=done)
+    return chain
+
+
+def terms(parts: Sequence[tuple[Slot, bool, int]], done: Finish, comment: str) -> list[Instruction]:
+    """A row of sum_j s_j v_j; `parts` holds (vector, whether the other parity, address of its scalar)."""
+    chain = [
+        Instruction(Op.TERM, **place("x", slot, other), indexed=1, w=scalar, comment=comment)
+        for slot, other, scalar in parts
+    ]
+    chain[-1] = replace(chain[-1], last=1, finish=done)
+    return chain
+
+
+class Builder:
+    """Collects instructions; `finished` resolves the jumps."""
+
+    def __init__(self) -> None:
+        self.code: list[Instruction] = []
+        self._labels: dict[str, int] = {"start": 0}
+        self._jumps: dict[int, str] = {}
+
+    def control(self, control: Control, comment: str = "", **fields: Any) -> None:
+        self.code.append(Instruction(control=control, comment=comment, **fields))
+
+    def mark(self, label: str) -> None:
+        """The next instruction is where jumps to `label` go."""
+        self._labels[label] = len(self.code)
+
+    def jump(self, cond: Cond, label: str, comment: str = "") -> None:
+        self._jumps[len(self.code)] = label
+        self.control(Control.JUMP, comment, cond=cond)
+
+    def loop(self, rows: int, body: list[Instruction], comment: str, rhs: bool = False) -> None:
+        """`body` once a row; `rhs` counts a right-hand side."""
+        self.control(Control.LOOP, comment, imm=rows | (COUNT_RHS if rhs else 0))
+        self.code += [*body[:-1], replace(body[-1], loop_end=1)]
+
+    def finished(self) -> list[Instruction]:
+        """The program, its jumps resolved."""
+        code = list(self.code)
+        for index, label in self._jumps.items():
+            # A program that is too long is refused later; its addresses need only be encodable.
+            code[index] = replace(code[index], target=self._labels[label] & 0xFF)
+        return code

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which values a network takes, and the number format of each: from interval bounds where they are tight, else as seen in data.
+
+A bound |A x + a| <= |A| X + |a| with |x| <= X holds for every input whose features stay within the stored range. Behind a wide
+layer it is several times what ever comes; a format is then chosen for what the calibration data showed, with `MARGIN` to spare.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from liquid_accel.checkpoint import Checkpoint
+from liquid_accel.compiler.network import Dense, Network
+from liquid_accel.data import Dataset
+from liquid_accel.errors import UserError
+from liquid_accel.image import Format
+from liquid_accel.rtl import formats
+
+Floats = npt.NDArray[np.float64]
+
+WORD_MAX = (1 << (formats.WORD - 1)) - 1
+MARGIN = 1.25  # of what was seen
+TOP_FRAC = 14  # finest format that is chosen for anything but an error
+THIN_BITS = 0.25  # less room than this above the largest value is worth a warning
+SHORTEST = 2.0**-12  # time constant, of the model's unit, below which none is looked at
+# Formats of what goes into a function: +-8 or +-16. Beyond, tanh and sigmoid are flat; tau is held.
+FUNCTION_FRACS = (12, 11)
+# The last of a table's 256 segments is flat: what should be interpolated ends below it.
+USABLE = 255 / 256
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Largest magnitude of a value: what always holds and what the data showed; and the lowest and highest seen."""
+
+    bound: float
+    seen: float
+    low: float = 0.0
+    high: float = 0.0
+
+
+@dataclass
+class Ranges:
+    """Extents by name; in the model's unit of time: the data's time steps, the largest 1/tau, an adaptive solver's first step."""
+
+    extents: dict[str, Extent] = field(default_factory=dict)
+    dts: Floats = field(default_factory=lambda: np.ones(1))
+    fastest: float = 1.0
+    first_step: float = 1.0
+
+    def note(self, name: str, bound: float, values: Floats) -> Extent:
+        low, high = float(values.min()), float(values.max())
+        self.extents[name] = Extent(bound, max(abs(low), abs(high)), low, high)
+        return self.extents[name]
+
+
+def stand_in(model: Checkpoint, sequences: int = 16, frames: int = 24) -> Dataset:
+    """Data drawn from the stored mean, scale and range, for a compilation without calibration data."""
+    features, random = model.features, np.random.default_rng(0)
+    low, high = np.array(features.range).T
+    x = np.array(features.mean) + np.array(features.scale) * random.standard_normal((sequences, frames, len(low)))
+    dt = np.full((sequences, frames), model.default_dt)
+    return Dataset(
+        np.clip(x, low, high).astype(np.float32), np.full(sequences, frames, np.int32), dt, None, False, "stored range"
+    )
+
+
+def calibrate(model: Checkpoint, network: Network, data: Dataset) -> Ranges:
+    """Run the float network over the data and record what each value does; the layer by 8 fused steps a frame."""
+    from liquid_accel.sim import reference_solvers as solvers
+
+    if data.x.shape[-1] != model.in_features:
+        raise UserError(f"{data.name}: x has {data.x.shape[-1]} features; expected {model.in_features}")
+    ranges, inside = Ranges(), data.mask
+    dt = model.model_dt(data.dt, data.dt_given)
+    ranges.dts = dt[inside]
+    values = np.where(inside[..., None], model.features.normalise(data.x), 0.0)
+    stored = np.abs(model.features.normalise(np.array(model.features.range).T)).max(axis=0)
+    limit = np.maximum(stored, np.abs(values).max(axis=(0, 1)))
+    ranges.note("input", float(limit.max()), values)
+    for layer in network.before:
+        values, limit = _dense(ranges, layer, values, limit, inside)
+    liquid = network.liquid
+    slow, _ = _linear(ranges, liquid.tau.name, liquid.tau.weight, liquid.tau.bias, values, limit, inside)
+    if liquid.input_weight is None:
+        drive, drive_limit = np.broadcast_to(liquid.bias, (*inside.shape, liquid.size)), np.abs(liquid.bias)
+    else:
+        name = f"{liquid.name}.drive"
+        drive, drive_limit = _linear(ranges, name, liquid.input_weight, liquid.bias, values, limit, inside)
+    tau = solvers.softplus(slow)
+    ranges.fastest = 1.0 / max(float(tau[inside].min()), SHORTEST)
+    act = solvers.activation(liquid.activation)
+    flow = solvers.Field(liquid.recurrent, drive, tau, act)
+    states = solvers.solve_fixed("fused", 8, flow, dt, inside).states
+    product, limits = states @ liquid.recurrent.T, np.abs(liquid.recurrent).sum(axis=1)
+    ranges.note(f"{liquid.name}.recurrent", float(limits.max()), product[inside])
+    ranges.note(f"{liquid.name}.pre", float((limits + drive_limit).max()), (product + drive)[inside])
+    ranges.note(f"{liquid.name}.drive", float(drive_limit.max()), drive[inside])
+    ranges.note("state", 1.0, states[inside])
+    values, limit = states, np.ones(liquid.size)
+    for layer in network.after:
+        values, limit = _dense(ranges, layer, values, limit, inside)
+    return ranges
+
+
+def _linear(
+    ranges: Ranges, name: str, weight: Floats, bias: Floats, x: Floats, limit: Floats, inside: npt.NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    values: Floats = x @ weight.T + bias
+    bound: Floats = np.abs(weight) @ limit + np.abs(bias)
+    ranges.note(f"{name}.pre", float(bound.max()), values[inside])
+    return values, bound
+
+
+def _dense(
+    ranges: Ranges, layer: Dense, x: Floats, limit: Floats, inside: npt.NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    from liquid_accel.sim import reference_solvers as solvers
+
+    values, bound = _linear(ranges, layer.name, layer.weight, layer.bias, x, limit, inside)
+    if layer.activation is None:
+        return values, bound
+    return solvers.activation(layer.activation)(values), np.ones(len(layer.bias))
+
+
+# ---- Choices -----------------------------------------------------------------------------------------------------------
+
+
+def finest(largest: float, top: int = TOP_FRAC) -> int:
+    """Most fraction bits with which 16 bits hold `largest`, up to `top`; `UserError` where even integers do not."""
+    if largest <= 0:
+        return top
+    frac = math.floor(math.log2(WORD_MAX / largest))
+    if frac < 0:
+        raise UserError(f"a value of the model reaches {largest:.4g}; expected at most {WORD_MAX} in a 16-bit word")
+    return min(frac, top)
+
+
+def value_frac(extent: Extent) -> int:
+    """Fraction bits of a value that must not be clamped: by its bound, or where that costs bits, as seen with margin."""
+    by_bound = finest(extent.bound) if extent.bound <= WORD_MAX else -1
+    return max(by_bound, finest(min(extent.bound, MARGIN * max(extent.seen, extent.bound / 16))))
+
+
+def function_frac(*extents: Extent) -> int:
+    """Fraction bits of what goes into a function: the finest of `FUNCTION_FRACS` that holds every one of `extents`."""
+    needed = max(min(extent.bound, MARGIN * extent.seen) for extent in extents)
+    for frac in FUNCTION_FRACS:
+        if needed <= USABLE * 2.0 ** (formats.WORD - 1 - frac):
+            return frac
+    return FUNCTION_FRACS[-1]
+
+
+def entry(name: str, frac_bits: int, largest: float, source: str) -> Format:
+    """A line of the table of formats. Head-room is the bits between the largest value and the format's limit."""
+    limit = WORD_MAX / 2.0**frac_bits
+    room = math.log2(limit / largest) if largest > 0 else float(formats.WORD - 1)
+    text = str(formats.Q(formats.WORD - 1 - frac_bits, frac_bits))
+    return Format(name, text, frac_bits, float(f"{largest:.6g}"), round(room, 2), source)
+
+
+def described(name: str, frac_bits: int, extent: Extent) -> Format:
+    """The same for a value with an extent: by its bound if that fits, else by what was seen."""
+    if extent.bound <= WORD_MAX / 2.0**frac_bits:
+        return entry(name, frac_bits, extent.bound, "bound")
+    return entry(name, frac_bits, extent.seen, "calibration")
+
+
+def thin(formats_: list[Format]) -> list[str]:
+    """Warnings for values that were seen close to, or beyond, the limit of their format."""
+    return [
+        f"{f.name}: values up to {f.largest:g} in {f.format} leave {f.headroom_bits:g} bits of head-room"
+        for f in formats_
+        if f.source == "calibration" and f.headroom_bits < THIN_BITS
+    ]
+
+
+def machine_unit(dts: Floats) -> float:
+    """The machine's time unit in the model's: the power of two nearest to the median time step of the data."""
+    moving = dts[dts > 0]
+    return 2.0 ** round(math.log2(float(np.median(moving)))) if moving.size else 1.0

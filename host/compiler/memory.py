@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Where things lie: an allocator of rows in the machine's memories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from liquid_accel.errors import UserError
+from liquid_accel.image import Region, space_rows
+from liquid_accel.rtl.config import LiquidConfig
+from liquid_accel.rtl.isa import Space
+
+_FIELD = {
+    Space.WEIGHT: "weight_words", Space.VECTOR: "vector_rows", Space.A: "add_elements", Space.B: "base_elements",
+    Space.C: "gate_elements", Space.S: "scalar_elements", Space.TABLE: "tables", Space.ISSUE: "program_words",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Rows [row, row + rows) of a memory. A `pair` has as many again with the top bit of the row inverted: `row` is the one
+    that parity 0 addresses, `other` the one beside it."""
+
+    space: Space
+    row: int
+    rows: int
+    pair: bool
+    half: int
+
+    @property
+    def other(self) -> int:
+        return self.row ^ self.half
+
+
+class Allocator:
+    """Hands out rows, first fit. What does not fit is placed beyond the end and reported, all at once, by `check`."""
+
+    def __init__(self, config: LiquidConfig):
+        self.config = config
+        self.regions: list[Region] = []
+        self._taken: dict[Space, set[int]] = {space: set() for space in Space}
+
+    def take(self, space: Space, name: str, rows: int, pair: bool = False) -> Slot:
+        """`rows` rows, twice that for a parity pair."""
+        depth = space_rows(self.config, space)
+        half = depth // 2 if pair else 0
+        taken = self._taken[space]
+        top = half if pair else depth
+        for row in range(top - rows + 1):
+            wanted = {*range(row, row + rows), *range(row + half, row + half + rows)}
+            if not wanted & taken:
+                break
+        else:
+            start = max(depth, max(taken, default=0) + 1)
+            row, wanted = start, set(range(start, start + rows * (1 + pair)))
+        taken |= wanted
+        self.regions.append(Region(space.name, row, rows, name))
+        if pair:
+            self.regions.append(Region(space.name, row ^ half, rows, f"{name} (other parity)"))
+        return Slot(space, row, rows, pair, half)
+
+    def reserve(self, space: Space, name: str, row: int, rows: int) -> None:
+        """These very rows."""
+        self._taken[space] |= set(range(row, row + rows))
+        self.regions.append(Region(space.name, row, rows, name))
+
+    def check(self) -> None:
+        """`UserError` that says which memory is too small, and by how much."""
+        complaints = []
+        for space, field in _FIELD.items():
+            depth, used = space_rows(self.config, space), self._taken[space]
+            if max(used, default=0) < depth:
+                continue
+            unit = getattr(self.config, field) // depth
+            over = max(len(used) - depth, 1) * unit
+            complaints.append(f"{field} {len(used) * unit} needed, {depth * unit} there, {over} too few")
+        if complaints:
+            raise UserError(f"the model does not fit the configuration: {'; '.join(complaints)}; expected a larger one")
+
+    @property
+    def memory_map(self) -> tuple[Region, ...]:
+        order = {space.name: space for space in Space}
+        return tuple(sorted(self.regions, key=lambda region: (order[region.space], region.start)))

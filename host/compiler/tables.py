@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Contents of the function unit's tables, and what they cost: the worst error over all 65,536 inputs.
+
+A table holds 256 knots of a function; the unit interpolates between them and holds the last one (docs/isa.md, "finish",
+step 3). On a curved segment of width d the chord misses the function by up to d^2/8 |f''|, all on one side. Knots moved by
+half of that the other way leave errors of half the size on both sides; then they are rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from liquid_accel.image import Bound
+from liquid_accel.rtl import formats
+from liquid_accel.rtl.isa import Mode
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Function = Callable[[Floats], Floats]
+
+SIZE = 256
+LOG_FRAC = formats.LOG2.frac_bits
+MAX_DELTA = 1023  # between neighbours: the interpolator's multiplier takes 11 bits
+ALL_INPUTS: Integers = np.arange(-(1 << 15), 1 << 15, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Table:
+    """256 signed words, the mode that they are read with, the formats of input and output, and measured bounds."""
+
+    name: str
+    mode: Mode
+    words: tuple[int, ...]
+    frac_in: int
+    frac_out: int
+    bounds: tuple[Bound, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.words) != SIZE or np.abs(np.diff(self.words)).max() > MAX_DELTA:
+            raise ValueError(f"table {self.name}: {SIZE} words that rise by at most {MAX_DELTA} were expected")
+
+
+def evaluate(table: Table, s: Integers, state_frac_bits: int) -> Integers:
+    """What the function unit makes of the words `s`; the arithmetic of docs/isa.md."""
+    words = np.array(table.words, np.int64)
+    if table.mode == Mode.DIRECT:
+        index, fraction = (s + 32768) >> 8, (s + 32768) & 255
+    else:
+        magnitude = np.minimum(np.abs(s), 32767)
+        index, fraction = magnitude >> 7, (magnitude & 127) << 1
+    delta = np.append(np.diff(words), 0)[index]
+    t = words[index] + ((delta * fraction + 128) >> 8)
+    if table.mode == Mode.ODD:
+        t = np.where(s < 0, -t, t)
+    elif table.mode == Mode.COMPLEMENT:
+        t = np.where(s < 0, (1 << state_frac_bits) - t, t)
+    elif table.mode == Mode.SOFTPLUS:
+        t = t + np.maximum(s, 0)
+    return np.clip(t, -32768, 32767)
+
+
+def exp2_value(f: Integers) -> Floats:
+    """The number that the unit's 2**f, a float code, stands for, f in Q4.11."""
+    rom = np.array(formats.EXP2_ROM, np.int64)[(f & 2047) >> 3]
+    mantissa = np.minimum((rom & 2047) + (((rom >> 11) * (f & 7) + 4) >> 3), 2047)
+    result: Floats = (2048 + mantissa) * 2.0 ** ((f >> 11) - 11)
+    return result
+
+
+def _knots(mode: Mode, frac_in: int) -> Floats:
+    words = 256 * np.arange(SIZE) - 32768 if mode == Mode.DIRECT else 128 * np.arange(SIZE)
+    return words / 2.0**frac_in
+
+
+def _fit(function: Function, mode: Mode, frac_in: int, frac_out: int) -> Floats:
+    """Knots, not rounded yet, that balance the error of the chords."""
+    x = _knots(mode, frac_in)
+    exact = function(x) * 2.0**frac_out
+    middle = function((x[:-1] + x[1:]) / 2) * 2.0**frac_out
+    excess = (exact[:-1] + exact[1:]) / 2 - middle
+    shift = np.zeros(SIZE)
+    shift[1:-1] = (excess[:-1] + excess[1:]) / 4
+    fitted: Floats = exact - shift
+    return fitted
+
+
+def _words(knots: Floats) -> tuple[int, ...]:
+    return tuple(int(word) for word in np.clip(np.rint(knots), -32768, 32767))
+
+
+def _state_function(
+    name: str, mode: Mode, function: Function, half: Function, frac_in: int, frac_out: int, first: float | None
+) -> Table:
+    """A table of `half` on |s| for a function whose output is measured in LSB of Q3.12."""
+    knots = _fit(half, mode, frac_in, frac_out)
+    if first is not None:
+        knots[0] = first
+    words = _words(knots)
+    table = Table(name, mode, words, frac_in, frac_out, ())
+    error = evaluate(table, ALL_INPUTS, frac_out) / 2.0**frac_out - np.clip(
+        function(ALL_INPUTS / 2.0**frac_in), -(2.0 ** (15 - frac_out)), 32767 / 2.0**frac_out
+    )
+    return Table(name, mode, words, frac_in, frac_out, (_bound(name, float(np.abs(error).max()) * 4096),))
+
+
+def _bound(name: str, worst: float) -> Bound:
+    return Bound(f"{name}: worst error over all inputs", round(worst, 4), 2.0, "LSB of Q3.12")
+
+
+def tanh_table(frac_in: int, state_frac_bits: int) -> Table:
+    """tanh, odd: word 0 is 0."""
+    return _state_function("tanh", Mode.ODD, np.tanh, np.tanh, frac_in, state_frac_bits, 0.0)
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+def sigmoid_table(frac_in: int, state_frac_bits: int) -> Table:
+    """1 / (1 + exp(-x)); below 0 it is 1 less that of -x, so that word 0 is 1/2."""
+    first = 2.0 ** (state_frac_bits - 1)
+    return _state_function("sigmoid", Mode.COMPLEMENT, _sigmoid, _sigmoid, frac_in, state_frac_bits, first)
+
+
+def softplus_table(frac_bits: int) -> Table:
+    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)); input and output have the same format."""
+    return _state_function(
+        "softplus", Mode.SOFTPLUS, lambda x: np.logaddexp(0.0, x), lambda x: np.log1p(np.exp(-x)), frac_bits, frac_bits,
+        None,
+    )  # fmt: skip
+
+
+ACTIVATION_TABLES: dict[str, Callable[[int, int], Table]] = {"tanh": tanh_table, "sigmoid": sigmoid_table}
+
+
+def rate_table(frac_in: int, offset: float, fastest: float) -> Table:
+    """log2 1/tau + offset of tau = softplus(x), in Q4.11, held constant where it would pass `fastest`.
+
+    It is held from a knot on, so that no segment has a kink: the floor of tau. The last segment is flat, which sets a
+    ceiling. Between the two the error of 1/tau, through exp2, is measured.
+    """
+
+    def rate(x: Floats) -> Floats:
+        # log(softplus) keeps its digits far below 0, where softplus is exp(x)
+        log_tau = np.where(x < -30.0, x, np.log(np.logaddexp(0.0, np.maximum(x, -30.0))))
+        return -log_tau / np.log(2.0) + offset
+
+    knots = _fit(rate, Mode.DIRECT, frac_in, LOG_FRAC)
+    floor = int(np.argmax(_words(knots) <= np.floor(fastest * 2**LOG_FRAC)))
+    knots[:floor] = knots[floor]
+    words = _words(knots)
+    table = Table("rate", Mode.DIRECT, words, frac_in, LOG_FRAC, ())
+    inside = ALL_INPUTS[(ALL_INPUTS >= 256 * floor - 32768) & (ALL_INPUTS < 32768 - 256)]
+    exact = rate(inside / 2.0**frac_in)
+    value = exp2_value(evaluate(table, inside, 0))
+    error = float(np.abs(value / 2.0**exact - 1.0).max()) * 100.0
+    x_floor, x_ceiling = _knots(Mode.DIRECT, frac_in)[[floor, SIZE - 1]]
+    bounds = (
+        Bound("1/tau: worst relative error between floor and ceiling", round(error, 5), 0.2, "%"),
+        Bound("tau: floor", float(np.logaddexp(0.0, x_floor)), 0.0, "time units of the model"),
+        Bound("tau: ceiling", float(np.logaddexp(0.0, x_ceiling)), 0.0, "time units of the model"),
+    )
+    return Table("rate", Mode.DIRECT, words, frac_in, LOG_FRAC, bounds)
+
+
+def _log2_fused(q: Floats) -> Floats:
+    return -np.log1p(2.0**-q) / np.log(2.0)
+
+
+def _log2_expeuler(q: Floats) -> Floats:
+    result: Floats = np.log(-np.expm1(-(2.0**q))) / np.log(2.0)
+    return result
+
+
+# log2 g(2**q) of the gates of rtl/tableaus.py.
+LOG_GATES: dict[str, Function] = {"fused": _log2_fused, "expeuler": _log2_expeuler}
+
+
+def gate_table(name: str) -> Table:
+    """log2 of the gate over q = log2 dt/tau, both in Q4.11. No word is above 0: a gate never passes 1."""
+    function = LOG_GATES[name]
+    words = _words(np.minimum(_fit(function, Mode.DIRECT, LOG_FRAC, LOG_FRAC), 0.0))
+    table = Table("gate", Mode.DIRECT, words, LOG_FRAC, LOG_FRAC, ())
+    value = exp2_value(evaluate(table, ALL_INPUTS, 0))
+    error = float(np.abs(value / 2.0 ** function(ALL_INPUTS / 2.0**LOG_FRAC) - 1.0).max()) * 100.0
+    bound = Bound(f"gate {name}: worst relative error over all inputs", round(error, 5), 0.2, "%")
+    return Table("gate", Mode.DIRECT, words, LOG_FRAC, LOG_FRAC, (bound,))
+
+
+def error_table(rtol: float, atol: float, state_frac_bits: int) -> Table:
+    """log2 of 1 / (atol + rtol |h|) in Q4.11. Where it would fall faster than the interpolator can follow it falls more slowly:
+    the tolerance is then tighter than asked for, never wider."""
+
+    def scale(h: Floats) -> Floats:
+        return -np.log2(atol + rtol * h)
+
+    words = list(_words(_fit(scale, Mode.EVEN, state_frac_bits, LOG_FRAC)))
+    for index in range(1, SIZE):
+        words[index] = max(words[index], words[index - 1] - MAX_DELTA)
+    table = Table("error scale", Mode.EVEN, tuple(words), state_frac_bits, LOG_FRAC, ())
+    inside = ALL_INPUTS[np.abs(ALL_INPUTS) < 32768 - 128]
+    value = exp2_value(evaluate(table, inside, state_frac_bits))
+    exact = 2.0 ** scale(np.abs(inside) / 2.0**state_frac_bits)
+    error = float(np.abs(value / exact - 1.0).max()) * 100.0
+    bound = Bound("error scale: worst relative error", round(error, 5), 1.0, "%")
+    return Table("error scale", Mode.EVEN, tuple(words), state_frac_bits, LOG_FRAC, (bound,))

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What an image is put together from: weights, biases, constants and tables, each where the allocator put it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from liquid_accel.compiler.memory import Allocator, Slot
+from liquid_accel.compiler.quantise import (
+    ACCUMULATOR_LIMIT, Quantised, pack_weights, prove_accumulator, quantise_words,
+)  # fmt: skip
+from liquid_accel.compiler.tables import Table
+from liquid_accel.image import Bound, Format, TensorPlace, Words, row_words
+from liquid_accel.rtl.config import LiquidConfig
+from liquid_accel.rtl.isa import Instruction, Param, Space
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+WORD_MASK = 0xFFFF
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix in the weight memory: first word, row groups, columns."""
+
+    start: int
+    groups: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A vector in the vector memory: its fraction bits, and the largest magnitude that its words can ever take."""
+
+    slot: Slot
+    size: int
+    frac_bits: int
+    word_bound: int
+
+
+class Target:
+    """The contents of a machine's memories while a model is compiled for it."""
+
+    def __init__(self, config: LiquidConfig):
+        self.config = config
+        self.lanes = config.lanes
+        self.allocator = Allocator(config)
+        self.formats: list[Format] = []
+        self.bounds: list[Bound] = []
+        self.tensors: list[TensorPlace] = []
+        self._tables: list[Table] = []
+        self._rows: dict[Space, dict[int, Integers]] = {space: {} for space in Space}
+        self._scalars: dict[int, int] = {}
+        self._scalar_rows: list[Slot] = []
+        # The controller's constants have their addresses in the table; no vector of scalars may lie over them.
+        first, last = min(Param) // self.lanes, max(Param) // self.lanes
+        self.allocator.reserve(Space.S, "step controller", first, last - first + 1)
+
+    def rows(self, size: int) -> int:
+        """Rows of `lanes` words that `size` words take."""
+        return -(-size // self.lanes)
+
+    def take(self, space: Space, name: str, size: int, pair: bool = False) -> Slot:
+        """Rows for a vector of `size` words."""
+        return self.allocator.take(space, name, self.rows(size), pair)
+
+    def fill(self, slot: Slot, values: Integers, pad: int = 0) -> None:
+        """Initial words of a slot, filled up with `pad`."""
+        words = np.full(slot.rows * self.lanes, pad, np.int64)
+        words[: len(values)] = values
+        for row, part in enumerate(words.reshape(slot.rows, self.lanes)):
+            self._rows[slot.space][slot.row + row] = part
+
+    def matrix(self, quantised: Quantised, word_bound: int, shape: tuple[int, ...]) -> Matrix:
+        """Place a matrix whose inputs stay within `word_bound`; proves its accumulators."""
+        bound = quantised.accumulator_bound(word_bound)
+        prove_accumulator(quantised.name, bound)
+        self.bounds.append(Bound(f"{quantised.name}: accumulator", bound, ACCUMULATOR_LIMIT, "integer"))
+        words = pack_weights(quantised, self.lanes)
+        slot = self.allocator.take(Space.WEIGHT, quantised.name, len(words))
+        for row, part in enumerate(words):
+            self._rows[Space.WEIGHT][slot.row + row] = part.view(np.uint8).astype(np.int64)
+        columns = quantised.weight.shape[1]
+        self.tensors.append(
+            TensorPlace(quantised.name, Space.WEIGHT.name, slot.row, shape, columns, quantised.shift)
+        )
+        return Matrix(slot.row, len(words) // (columns + 1), columns)
+
+    def bias(self, name: str, values: Floats, frac_bits: int, pad: int = 0) -> Slot:
+        """Place a bias in the A memory."""
+        slot = self.take(Space.A, name, len(values))
+        self.fill(slot, quantise_words(name, values, frac_bits), pad)
+        self.tensors.append(TensorPlace(name, Space.A.name, slot.row, values.shape, 1, frac_bits))
+        return slot
+
+    def table(self, table: Table) -> int:
+        """Number of a table; equal ones are stored once."""
+        if table not in self._tables:
+            slot = self.allocator.take(Space.TABLE, table.name, 1)
+            self._rows[Space.TABLE][slot.row] = np.array(table.words, np.int64)
+            self._tables.append(table)
+            self.bounds.extend(bound for bound in table.bounds if bound not in self.bounds)
+        return self._tables.index(table)
+
+    def scalar(self, value: int) -> int:
+        """Address of a constant in the S memory."""
+        if value not in self._scalars:
+            lane = len(self._scalars) % self.lanes
+            if lane == 0:
+                self._scalar_rows.append(self.allocator.take(Space.S, "constants", 1))
+                self.fill(self._scalar_rows[-1], np.zeros(0, np.int64))
+            row = self._scalar_rows[-1].row
+            self._rows[Space.S][row][lane] = value
+            self._scalars[value] = row * self.lanes + lane
+        return self._scalars[value]
+
+    def parameter(self, name: Param, value: int) -> None:
+        """A constant of the step controller: a signed or an unsigned 16-bit word."""
+        if not -(1 << 15) <= value <= WORD_MASK:
+            raise ValueError(f"parameter {name.name} is {value}: 16 bits were expected")
+        row, lane = divmod(int(name), self.lanes)
+        self._rows[Space.S].setdefault(row, np.zeros(self.lanes, np.int64))[lane] = value
+
+    def sections(self, program: list[Instruction]) -> dict[Space, Words]:
+        """Words of every memory from address 0 to the last one that matters, rows between them zero."""
+        issue, finish = zip(*(instruction.encode() for instruction in program), strict=True)
+        sections = {Space.ISSUE: self._split(issue, Space.ISSUE), Space.FINISH: self._split(finish, Space.FINISH)}
+        for space in Space:
+            if space in sections:
+                continue
+            rows = self._rows[space]
+            width = 256 if space == Space.TABLE else self.lanes
+            words = np.zeros((max(rows, default=-1) + 1, width), np.int64)
+            for row, part in rows.items():
+                words[row] = part
+            flat = (words & WORD_MASK).astype(np.uint16).reshape(-1)
+            if space == Space.WEIGHT:
+                flat = flat.astype(np.uint8).view("<u2").astype(np.uint16)  # two weights a word, the lower lane first
+            sections[space] = flat
+        return sections
+
+    def _split(self, values: tuple[int, ...], space: Space) -> Words:
+        width = row_words(self.config, space)
+        words = [[value >> 16 * part & WORD_MASK for part in range(width)] for value in values]
+        return np.array(words, np.uint16).reshape(-1)
+
+    def check(self, program_length: int) -> None:
+        """`UserError` where program or data do not fit."""
+        self.allocator.reserve(Space.ISSUE, "program", 0, program_length)
+        self.allocator.check()
