@@ -21,13 +21,16 @@ MANTISSA_MASK = MANTISSA_ONE - 1
 TABLE_ENTRIES = 256
 SLOPE_LIMIT = 1024  # neighbouring entries of a table differ by less
 
+_PRODUCT_BITS = WORD - 1 + 7  # of a word and a weight
+_ONE_THREAD = 1 << 18  # multiplications
+
 _ROM = np.array(EXP2_ROM, dtype=np.int64)
 _ROM_MANTISSA, _ROM_RISE = _ROM & MANTISSA_MASK, _ROM >> FLOAT_MANTISSA_BITS
 
 
 def sat16(x: Int) -> Int:
     """Clamp to [-2**15, 2**15 - 1]. A clamp event is an element that this changes."""
-    return np.clip(x, LOW, HIGH)
+    return np.minimum(np.maximum(x, LOW), HIGH)
 
 
 def signed16(x: Int) -> Int:
@@ -46,6 +49,20 @@ def shift_count(shift: int, exponent: Int | int) -> tuple[Int, Bool]:
     """(clamp(shift - exponent, 0, 31), whether shift - exponent is below 0 and so counts as an event)."""
     wanted = np.asarray(shift - exponent, dtype=np.int64)
     return np.clip(wanted, 0, SHIFT_MAX), wanted < 0
+
+
+def matrix_product(x: npt.NDArray[np.float64], w: npt.NDArray[np.float64]) -> Int:
+    """x @ w for integers whose sums stay below 2**53, so that float64, whose matrix product is the fast one, is exact.
+
+    Products small enough that BLAS keeps to one thread: on a busy machine its threads wait for each other a hundred
+    times longer than they work.
+    """
+    assert x.shape[1] << _PRODUCT_BITS < 1 << 53, "sums of products may not be exact"
+    rows = max(1, _ONE_THREAD // w.size)
+    result = np.empty((x.shape[0], w.shape[1]), np.int64)
+    for at in range(0, x.shape[0], rows):
+        result[at : at + rows] = x[at : at + rows] @ w
+    return result
 
 
 def rises(table: Int) -> Int:

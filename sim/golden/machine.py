@@ -19,7 +19,7 @@ from liquid_accel.sim.golden.arithmetic import Int
 from liquid_accel.sim.golden.errors import GoldenError
 from liquid_accel.sim.golden.hazards import HazardChecker
 from liquid_accel.sim.golden.loops import Loop, LoopAnalyser
-from liquid_accel.sim.golden.memory import SHARED, SharedMemory, Words, signed
+from liquid_accel.sim.golden.memory import SHARED, SharedMemory, Words, assemble, signed
 from liquid_accel.sim.golden.output import OutputLog
 from liquid_accel.sim.golden.rows import RowUnit
 from liquid_accel.sim.golden.state import Frames, State
@@ -99,6 +99,11 @@ class GoldenMachine:
         """Write words from a host address on, for every sequence."""
         values = np.asarray(words, np.int64).astype(np.uint16)
         self.store(space, address + np.arange(len(values)), values)
+
+    def load_program(self, program: Sequence[Instruction]) -> None:
+        """Write instructions from address 0 on."""
+        for space, words in assemble(program).items():
+            self.load(space, 0, words)
 
     def dump(self, space: Space, address: int = 0, count: int | None = None, sequence: int = 0) -> Words:
         """Read `count` words, without it the whole memory, from a host address on, as one sequence sees them."""

@@ -6,6 +6,7 @@ Host addresses count 16-bit words; a row takes a power of two of them (`Space` i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,17 @@ SHARED = (Space.ISSUE, Space.FINISH, Space.WEIGHT, Space.TABLE)
 def signed(words: npt.NDArray[np.generic]) -> Int:
     """16-bit words as signed numbers."""
     return words.astype(np.uint16).view(np.int16).astype(np.int64)
+
+
+def assemble(program: Sequence[Instruction]) -> dict[Space, Words]:
+    """Host words of a program, from address 0 of the ISSUE and of the FINISH memory on."""
+
+    def image(words: list[int], row_words: int) -> Words:
+        data = b"".join(word.to_bytes(2 * row_words, "little") for word in words)
+        return np.frombuffer(data, "<u2").astype(np.uint16)
+
+    issue, finish = zip(*(i.encode() for i in program))
+    return {Space.ISSUE: image(list(issue), 4), Space.FINISH: image(list(finish), 8)}
 
 
 class SharedMemory:

@@ -57,9 +57,9 @@ class RowUnit:
         if i.op == Op.DOT:
             rows = i.x + np.arange(-(-i.cols // lanes))
             x = vector.read(index, rows, parity).reshape(len(index), -1)[:, : i.cols]
-            # Sums stay below 2**15 * 2**7 * 2**8: exact in float64, whose matrix product is the fast one.
-            sums = x.astype(np.float64) @ self.shared.weight_block(pointers, i.cols)
-            return sums.astype(np.int64).reshape(len(index), len(r), lanes)
+            # Sums stay within 2**15 * 2**7 * 2**8.
+            sums = arithmetic.matrix_product(x.astype(np.float64), self.shared.weight_block(pointers, i.cols))
+            return sums.reshape(len(index), len(r), lanes)
         if i.op == Op.TERM:
             x = vector.read(index, i.x + (r if i.indexed else 0 * r), parity)
             scalar = state.banks[Space.S].per_sequence(state.batch)[index, i.w & 255]
