@@ -10,7 +10,14 @@
 #include <cstdint>
 #include <new>
 
+#include "cxxrtl_fast.h"
+
+// The generated code says `wire<N>` and `memory<N>`, and gets the faster ones.
+#define wire fast_wire
+#define memory fast_memory
 #include "device.h"
+#undef wire
+#undef memory
 
 namespace {
 
