@@ -38,7 +38,7 @@ class Recipe:
     time constant far below a frame buys no accuracy and costs an explicit or adaptive solver many steps.
     """
 
-    epochs: int = 400
+    epochs: int = 300
     batch_size: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
