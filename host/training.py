@@ -2,9 +2,9 @@
 """Training of a liquid classifier: seeded, on one core, with a progress bar on stderr.
 
 A network trained with one solver at one step learns that solver rather than the equation, so every batch draws
-the number of fused unfolds a frame; noise, an offset a sequence, random crops and, where wanted, a random tempo keep it from learning
-the recordings by heart. `Recipe` holds the settings; their defaults were chosen by cross-validation on the
-270 training utterances of Japanese Vowels.
+the number of fused unfolds a frame; noise, an offset a sequence, random crops and, where wanted, a random tempo
+keep it from learning the recordings by heart. `Recipe` holds the settings; their defaults were chosen by
+cross-validation on the 270 training utterances of Japanese Vowels.
 """
 
 from collections.abc import Callable, Iterator
