@@ -51,30 +51,23 @@ def liquid_device(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture
 def liquid_verify(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Return `verify(image, x, dt=1.0, **options)`: run on golden model and simulation and compare word for word.
+    """Return `verify(image, x, dt=None, lengths=None)`: run on golden model and simulation, compare word for word.
 
-    The device is opened with the image's own configuration. Returns the simulation's result. Raises AssertionError
-    naming the first field that differs, how many words differ and the first of them.
+    Outputs, states, every step's decision, status and counters are compared. The devices are opened with the image's
+    own configuration, so that no mark is needed. Returns the simulation's `Result`. Raises AssertionError with the
+    number of words that differ and the first of them.
     """
-    import numpy as np
-
     import liquid_accel
+    from liquid_accel.driver.compare import compare
 
-    def verify(image: Any, x: Any, dt: Any = 1.0, **options: Any) -> Any:
+    def verify(image: Any, x: Any, dt: Any = None, lengths: Any = None) -> Any:
         results = []
         for kind in ("golden", request.config.getoption("--liquid-on")):
             with liquid_accel.open(kind, config=image.config) as device:
                 device.load(image)
-                results.append(device.run(x, dt=dt, **options))
-        golden, simulated = results
-        for name, want in vars(golden).items():
-            got = getattr(simulated, name)
-            if isinstance(want, np.ndarray) and not np.array_equal(want, got):
-                where = np.argwhere(want != got)
-                at = tuple(int(i) for i in where[0])
-                raise AssertionError(
-                    f"{name}: {len(where)} words differ, the first at {at}: golden {want[at]}, simulated {got[at]}"
-                )
-        return simulated
+                results.append(device.run(x, dt, lengths, states=True, trace=True))
+        found = compare(*results)
+        assert not found.mismatches, f"{found.mismatches} of {found.compared} words differ; the first: {found.first}"
+        return results[1]
 
     return verify

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# make demo         the main job on real speech, end to end
+# make test         ruff, mypy and the test suite; LANES=4|8|16 chooses the machine
+# make lint         ruff and mypy alone
+# make synth-check  cells and clock of the machine on the smallest part
+# make checkpoint   train the demo's checkpoint again, from scratch
+# make clean        remove what was built; `make distclean` the virtual environment too
+#
+# Each makes the virtual environment .venv by itself. PYTHON names the interpreter (3.11 or later) that it is made with.
+
+PYTHON ?= python3
+LANES  ?= 8
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+PIP     = $(BIN)/python -m pip --disable-pip-version-check
+export LIQUID_LANES = $(LANES)
+
+# pytest runs this many at a time, and the tests of one file that wait for the same simulation wait together.
+WORKERS ?= 2
+
+.DELETE_ON_ERROR:
+.PHONY: demo test lint synth-check checkpoint clean distclean
+
+demo: $(VENV)/.installed
+	$(BIN)/liquid demo
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-test types
+	$(BIN)/ruff check .
+	MYPYPATH=build/types $(BIN)/mypy --strict -p liquid_accel
+
+synth-check: $(VENV)/.installed-synth
+	$(BIN)/python -m liquid_accel.boards.synth_check
+
+checkpoint: $(VENV)/.installed-train
+	$(BIN)/liquid train japanese-vowels --select 5 -o checkpoints/japanese_vowels.safetensors
+
+# mypy does not follow setuptools' package-dir: it gets the package as a tree of links.
+.PHONY: types
+types:
+	rm -rf build/types && mkdir -p build/types/liquid_accel
+	for path in host/*; do ln -s "$(CURDIR)/$$path" build/types/liquid_accel/; done
+	for name in rtl sim boards; do if [ -d $$name ]; then ln -s "$(CURDIR)/$$name" build/types/liquid_accel/; fi; done
+
+# Stamps: an installation is repeated where the project file is newer, and not otherwise. The package itself is linked,
+# not copied, so that an edit of it needs none.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml setup.py | $(BIN)/python
+	$(PIP) install -q -e .
+	touch $@
+
+$(VENV)/.installed-synth: $(VENV)/.installed
+	$(PIP) install -q -e '.[synth]'
+	touch $@
+
+$(VENV)/.installed-train: $(VENV)/.installed
+	$(PIP) install -q -e '.[train]'
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) install -q -e '.[train,test]'
+	touch $@
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
