@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from liquid_accel.checkpoint import Checkpoint
-    from liquid_accel.compiler import CompileOptions
     from liquid_accel.data import Dataset
     from liquid_accel.driver import Device, DeviceError, Result
     from liquid_accel.errors import UserError
@@ -36,7 +35,7 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "LTC": "models", "LiquidClassifier": "models", "CompileOptions": "compiler", "Device": "driver", "DeviceError": "driver",
+    "LTC": "models", "LiquidClassifier": "models", "Device": "driver", "DeviceError": "driver",
     "Result": "driver", "UserError": "errors", "Image": "image", "LiquidConfig": "rtl.config", "preset": "rtl.config",
 }  # fmt: skip
 
@@ -61,9 +60,9 @@ def compile(
 ) -> Image:
     """The image of a checkpoint, or of the file that holds one, for a machine of `config`, by default the preset up5k.
 
-    `calibration`, frames x (sequences, time, features) or a `Dataset`, shows what values occur; without it, data are drawn
-    from the ranges that the checkpoint stores. `options` are those of `CompileOptions`: solver, steps, rtol, atol and
-    others. Raises `UserError` for a layer that no program can be made for, or a model that does not fit.
+    `calibration`, frames x (sequences, time, features) or a `Dataset`, shows what values occur; without it, data are
+    drawn from the ranges that the checkpoint stores. `options` are those of `CompileOptions`: solver, steps, rtol, atol
+    and others. Raises `UserError` for a layer that no program can be made for, or a model that does not fit.
     """
     from liquid_accel.compiler import CompileOptions
     from liquid_accel.compiler import compile as compile_image

@@ -64,7 +64,7 @@ def format_rows(image: Image) -> list[tuple[str, ...]]:
 
 def bound_rows(image: Image) -> list[tuple[str, ...]]:
     """What was proved or measured exhaustively."""
-    return [(row.name, f"{row.value:.4g}", f"{row.limit:.4g}", row.unit) for row in image.bounds]
+    return [(row.name, f"{row.value:.4g}", f"{row.limit:.4g}" if row.limit else "–", row.unit) for row in image.bounds]
 
 
 def memory_rows(image: Image) -> list[tuple[str, ...]]:
@@ -85,9 +85,10 @@ def listing(image: Image) -> str:
     """The program; comments stand above their instruction, so that lines stay short."""
     from liquid_accel.rtl.isa import disassemble
 
-    lines = []
+    lines, said = [], ""
     for address, (instruction, comment) in enumerate(zip(image.program(), image.comments, strict=True)):
-        if comment:
+        if comment and comment != said:
             lines.append(f"     ; {comment}")
+        said = comment
         lines.append(f"{address:3d}  {disassemble(instruction)}")
     return "\n".join(lines)

@@ -3,117 +3,144 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from liquid_accel.compiler import tables
 from liquid_accel.demo import style
-from liquid_accel.demo.precision import FINE, Curve
+from liquid_accel.demo.precision import Curve
 from liquid_accel.demo.run import Outcome, SolverOutcome
-from liquid_accel.rtl.config import LiquidConfig
+from liquid_accel.image import Image
+from liquid_accel.rtl.formats import FLOAT_BIAS, FLOAT_MANTISSA_BITS
+from liquid_accel.rtl.isa import Mode, Space
 from liquid_accel.sim.golden import arithmetic
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Function = Callable[[Floats], Floats]
+
+WORDS: Ints = np.arange(-(1 << 15), 1 << 15, dtype=np.int64)
 LIMIT = 2e-2  # rms error of the states that the adaptive solver is held to
+TOO_LARGE = 0.5  # an error at which a solver has diverged
+# Label, colour, marker, how a setting is written, and on which side of its point.
 CURVES = {
-    "bs32": ("bs32 on the machine (golden), by tolerance", style.BLUE, "o", "{:g}"),
-    "rk4": ("fixed RK4 in float64, by steps a frame", style.VERMILION, "s", "{:.0f}"),
-    "fused": ("fused step on the machine (golden), by steps a frame", style.GREEN, "^", "{:.0f}"),
+    "bs32": ("bs32 on the machine (golden), by tolerance", style.BLUE, "o", "{:g}", (-6, -3)),
+    "fused": ("fused step on the machine (golden), by steps a frame", style.GREEN, "^", "{:.0f}", (5, 3)),
+    "rk4": ("fixed RK4 in float64, by steps a frame", style.VERMILION, "s", "{:.0f}", (6, 3)),
 }
-TOO_LARGE = 0.5
 
 
-def precision_figure(found: list[Curve]) -> Figure:
+@style.drawn
+def precision_figure(found: Sequence[Curve]) -> Figure:
     """Rms error of the states against right-hand sides a frame, both axes logarithmic."""
     figure, axis = style.figure(1, 1, height=4.6)
     for curve in found:
-        label, colour, marker, form = CURVES[curve.name]
+        label, colour, marker, form, (right, up) = CURVES[curve.name]
         points = [p for p in zip(curve.rhs, curve.error, curve.settings) if np.isfinite(p[1]) and p[1] < TOO_LARGE]
-        axis.plot(
-            [p[0] for p in points], [p[1] for p in points], color=colour, marker=marker, label=label, markersize=5
-        )
-        for rhs, error, setting in points:
+        rhs, error, settings = zip(*points)
+        axis.plot(rhs, error, color=colour, marker=marker, label=label, markersize=5)
+        for place, setting in zip(zip(rhs, error), settings):
             axis.annotate(
-                form.format(setting), (rhs, error), xytext=(6, 3), textcoords="offset points", fontsize=8, color=colour
-            )
+                form.format(setting), place, xytext=(right, up), textcoords="offset points", fontsize=8, color=colour,
+                ha="left" if right > 0 else "right", va="bottom" if up > 0 else "top",
+            )  # fmt: skip
     axis.axhline(LIMIT, color=style.GREY, linewidth=0.9, linestyle="--")
     axis.annotate(
-        f"limit {LIMIT:g}", (1, LIMIT), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
-        ha="right", fontsize=8, color="#555555",
+        f"limit, {LIMIT:g}", (0, LIMIT), xycoords=("axes fraction", "data"), xytext=(5, -3), textcoords="offset points",
+        va="top", fontsize=8, color="#555555",
     )  # fmt: skip
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
-    style.plain_log(axis.xaxis)
+    style.plain_log(axis.xaxis, [2.0**k for k in range(8)])
     axis.set_xlabel("right-hand sides a frame")
-    axis.set_ylabel(f"rms error of the states\nagainst RK4 with {FINE} steps")
-    axis.legend(loc="upper right")
+    axis.set_ylabel("rms error of the states")
+    axis.legend(loc="lower left")
     axis.grid(True)
     return figure
 
 
-def function_figure(config: LiquidConfig) -> Figure:
-    """Error of the function unit over all 65,536 inputs: three functions in LSB of Q3.12, 1/tau in per cent."""
-    functions: list[tuple[str, tables.Table, Callable[[np.ndarray], np.ndarray]]] = [
-        ("tanh", tables.tanh_table(12, 12), np.tanh),
-        ("sigmoid", tables.sigmoid_table(12, 12), lambda x: 0.5 * (1 + np.tanh(0.5 * x))),
-        ("softplus", tables.softplus_table(12), lambda x: np.logaddexp(0, x)),
-    ]
-    words = tables.ALL_INPUTS
-    x = words / 4096
-    figure, axes = style.figure(2, 2, height=4.6, sharex=True)
+@style.drawn
+def function_figure(image: Image) -> Figure:
+    """Error of the function unit over all 65,536 inputs: three functions in LSB of Q3.12, 1/tau in per cent.
+
+    tanh and 1/tau are read with the tables of `image`; sigmoid and softplus with those that the compiler would put in.
+    """
+    figure, axes = style.figure(2, 2, height=4.8)
     flat = axes.ravel()
-    for axis, colour, (name, table, exact) in zip(flat, style.LINES, functions, strict=False):
-        got = _unit(table, words) / 4096
-        error = (got - np.minimum(exact(x), 32767 / 4096)) * 4096
-        _band(axis, x, error, colour)
+    functions: tuple[tuple[str, Mode, Ints, Function], ...] = (
+        ("tanh", Mode.ODD, _table(image, "tanh"), np.tanh),
+        (
+            "sigmoid",
+            Mode.COMPLEMENT,
+            np.array(tables.sigmoid_table(12, 12).words),
+            lambda x: 0.5 * (1 + np.tanh(x / 2)),
+        ),
+        ("softplus", Mode.SOFTPLUS, np.array(tables.softplus_table(12).words), lambda x: np.logaddexp(0, x)),
+    )
+    x = WORDS / 4096
+    for axis, colour, (name, mode, table, exact) in zip(flat, style.LINES, functions, strict=False):
+        error = unit(table, mode) - np.minimum(exact(x) * 4096, WORDS[-1])
+        _band(axis, x, error, colour, 2.0)
         axis.set_title(f"{name}: at most {np.abs(error).max():.2f} LSB", loc="left")
         axis.set_ylabel("error, LSB of Q3.12")
-        axis.set_ylim(-2.2, 2.2)
-        for limit in (-2, 2):
-            axis.axhline(limit, color=style.GREY, linewidth=0.8, linestyle="--")
-    offset = 0.0
-    rate = tables.rate_table(12, offset, 11.0)
-    code = arithmetic.exp2(_unit(rate, words))
-    exponent, mantissa = arithmetic.split_code(code)
-    value = mantissa * 2.0 ** (exponent - 16 - 11)
-    floor, ceiling = (next(b.value for b in rate.bounds if b.name == f"tau: {end}") for end in ("floor", "ceiling"))
-    tau = np.logaddexp(0, x)
-    inside = (tau >= floor) & (x < 8 - 256 / 4096)
-    error = np.where(inside, (value * tau - 1) * 100, np.nan)
-    _band(flat[3], x, error, style.ORANGE)
-    worst = float(np.nanmax(np.abs(error)))
-    flat[3].set_title(f"1/τ: at most {worst:.3f} %, τ from {floor:.2g} to {ceiling:.2g}", loc="left")
-    flat[3].set_ylabel("error, %")
-    flat[3].set_ylim(-0.22, 0.22)
-    for limit in (-0.2, 0.2):
-        flat[3].axhline(limit, color=style.GREY, linewidth=0.8, linestyle="--")
-    for axis in axes[1]:
         axis.set_xlabel("input")
-    for axis in flat:
-        axis.set_xlim(-8, 8)
+    _rate_error(flat[3], image)
     return figure
 
 
-def _unit(table: tables.Table, words: np.ndarray) -> np.ndarray:
-    """The golden model's function unit."""
-    content = np.array(table.words, np.int64)
-    return arithmetic.function_unit(words, table.mode, content, arithmetic.rises(content), 12)[0]
+def _rate_error(axis: Axes, image: Image) -> None:
+    """Error of 1/tau over the inputs between the floor and the ceiling of tau."""
+    frac = next(row.frac_bits for row in image.formats if row.name == "tau pre-activation")
+    bounds = {row.name: row.value for row in image.bounds}
+    exponent, mantissa = arithmetic.split_code(arithmetic.exp2(unit(_table(image, "rate"), Mode.DIRECT)))
+    rate = mantissa * 2.0 ** (exponent - FLOAT_BIAS - FLOAT_MANTISSA_BITS)
+    x = WORDS / 2.0**frac
+    tau = np.logaddexp(0, x) / (image.machine_unit / (image.time_unit_s or 1.0))
+    floor, ceiling = bounds["tau: floor"], bounds["tau: ceiling"]
+    inside = (np.logaddexp(0, x) >= floor) & (np.logaddexp(0, x) <= ceiling)
+    error = np.where(inside, (rate * tau - 1) * 100, np.nan)
+    _band(axis, x, error, style.ORANGE, 0.2)
+    axis.set_xlim(x[inside][0], x[-1])
+    axis.set_title(f"1/τ, τ from {floor:.2g} to {ceiling:.3g}: at most {np.nanmax(np.abs(error)):.3f} %", loc="left")
+    axis.set_ylabel("error, %")
+    axis.set_xlabel("input")
 
 
-def _band(axis: object, x: np.ndarray, error: np.ndarray, colour: str) -> None:
+def _table(image: Image, name: str) -> Ints:
+    """Words of a table of the image."""
+    start = next(row.start for row in image.memory_map if row.space == Space.TABLE.name and row.name == name)
+    words = image.sections[Space.TABLE].reshape(-1, tables.SIZE)[start]
+    result: Ints = words.view(np.int16).astype(np.int64)
+    return result
+
+
+def unit(table: Ints, mode: Mode) -> Ints:
+    """What the golden model's function unit makes of every word."""
+    content = table.astype(np.int64)
+    words: Ints = arithmetic.function_unit(WORDS, mode, content, arithmetic.rises(content), 12)[0]
+    return words
+
+
+def _band(axis: Axes, x: Floats, error: Floats, colour: str, limit: float) -> None:
     """Lowest and highest error of each 64 neighbouring inputs: 65,536 points would draw a solid block all the same."""
-    with np.errstate(all="ignore"):
-        blocks = error.reshape(-1, 64)
-        empty = np.isnan(blocks).all(1)
-        low = np.where(empty, np.nan, np.nanmin(np.where(empty[:, None], 0, blocks), axis=1))
-        high = np.where(empty, np.nan, np.nanmax(np.where(empty[:, None], 0, blocks), axis=1))
-    axis.fill_between(x.reshape(-1, 64).mean(1), low, high, color=colour, linewidth=0.4)  # type: ignore[attr-defined]
+    blocks = error.reshape(-1, 64)
+    here = ~np.isnan(blocks).all(1)
+    low, high = np.nanmin(blocks[here], axis=1), np.nanmax(blocks[here], axis=1)
+    axis.fill_between(x.reshape(-1, 64)[here].mean(1), low, high, color=colour, linewidth=0.4)
+    axis.set_xlim(x[0], -x[0])
+    axis.set_ylim(-1.1 * limit, 1.1 * limit)
+    for edge in (-limit, limit):
+        axis.axhline(edge, color=style.GREY, linewidth=0.8, linestyle="--")
 
 
+@style.drawn
 def confusion_figure(outcome: Outcome, solver: SolverOutcome) -> Figure:
     """How many utterances of each speaker were given to each: the simulated machine's labels."""
     labels = outcome.batch.labels

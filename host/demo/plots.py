@@ -6,15 +6,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from liquid_accel.demo import style
 from liquid_accel.demo.run import Outcome, SolverOutcome
+from liquid_accel.driver.result import Result
 from liquid_accel.sim import reference
 from liquid_accel.sim.reference import SolverSettings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Floats = npt.NDArray[np.float64]
 
 LINES = 5  # neurons drawn one by one
 
@@ -24,15 +28,38 @@ def adaptive(outcome: Outcome) -> SolverOutcome:
     return next(solver for solver in outcome.solvers if solver.name == "bs32")
 
 
-def utterance(outcome: Outcome) -> int:
-    """The utterance to show: among the long ones, the one whose steps vary most."""
-    golden = adaptive(outcome).golden
-    long = np.flatnonzero(golden.lengths >= np.quantile(golden.lengths, 0.75))
-    accepted = golden.steps_accepted[long].astype(float)
-    spread = [accepted[k, : golden.lengths[row]].std() for k, row in enumerate(long)]
-    return int(long[int(np.argmax(spread))])
+def change(outcome: Outcome, row: int) -> Floats:
+    """Rms over the features of the input's change into each frame (T,), in standard deviations; the first from 0."""
+    x = outcome.model.features.normalise(outcome.batch.x[row, : outcome.batch.lengths[row]])
+    result: Floats = np.sqrt(np.mean(np.diff(x, axis=0, prepend=np.zeros((1, x.shape[1]))) ** 2, axis=1))
+    return result
 
 
+def correlations(outcome: Outcome, rows: npt.NDArray[np.intp], result: Result) -> Floats:
+    """Per utterance, that of the right-hand sides of its frames with the input's change, the first frame left out."""
+    found = np.full(len(rows), np.nan)
+    for at, row in enumerate(rows):
+        evals = result.rhs_evals[at, 1 : result.lengths[at]].astype(float)
+        if evals.std() > 0:
+            found[at] = np.corrcoef(evals, change(outcome, int(row))[1:])[0, 1]
+    return found
+
+
+def quarters(outcome: Outcome, rows: npt.NDArray[np.intp], result: Result) -> tuple[float, float]:
+    """Mean right-hand sides of the frames whose input changes least and most, a quarter each; first frames left out."""
+    changes = np.concatenate([change(outcome, int(row))[1:] for row in rows])
+    evals = np.concatenate([result.rhs_evals[at, 1 : result.lengths[at]] for at in range(len(rows))])
+    low, high = np.quantile(changes, [0.25, 0.75])
+    return float(evals[changes <= low].mean()), float(evals[changes >= high].mean())
+
+
+def utterance(result: Result, correlation: Floats) -> int:
+    """The utterance to show: among the longer half the one in which work follows the voice most closely."""
+    long = result.lengths >= np.median(result.lengths)
+    return int(np.argmax(np.where(long & ~np.isnan(correlation), correlation, -2.0)))
+
+
+@style.drawn
 def states_figure(outcome: Outcome, row: int) -> Figure:
     """Inputs, states of all neurons, and states and time constants of a few, over the frames of an utterance."""
     solver = adaptive(outcome)
@@ -61,7 +88,8 @@ def states_figure(outcome: Outcome, row: int) -> Figure:
     axes[2].axhline(0, color=style.GREY, linewidth=0.6)
     axes[2].set_ylabel("state h of five\nneurons")
     axes[3].set_yscale("log")
-    style.plain_log(axes[3].yaxis)
+    style.plain_log(axes[3].yaxis, [scale * digit for scale in (0.01, 0.1, 1, 10) for digit in (1, 2, 5)])
+    style.whole_numbers(axes[3].xaxis)
     axes[3].set_ylabel("time constant τ of\nthe same, frames")
     axes[3].set_xlabel("time, frames")
     axes[3].set_xlim(0, frames)
@@ -82,33 +110,42 @@ def _input_map(figure: Figure, axis: Axes, outcome: Outcome, row: int) -> None:
     axis.set_yticks([1, x.shape[1] // 2, x.shape[1]])
 
 
-def steps_figure(outcome: Outcome, row: int) -> Figure:
-    """The voice, how much it changes from frame to frame, and the size of each step that the controller took."""
-    golden = adaptive(outcome).golden
-    frames = int(golden.lengths[row])
-    x = outcome.model.features.normalise(outcome.batch.x[row, :frames])
-    change = np.sqrt(np.mean(np.diff(x, axis=0, prepend=np.zeros((1, x.shape[1]))) ** 2, axis=1))
-    figure, axes = style.figure(4, 1, height=7.6, sharex=True, height_ratios=[1.0, 1.0, 1.5, 1.0])
+@style.drawn
+def steps_figure(outcome: Outcome, row: int, result: Result, at: int) -> Figure:
+    """The voice, how much it changes from frame to frame, and each step that the controller took.
+
+    The utterance is `row` of the test set and `at` of `result`.
+    """
+    frames = int(result.lengths[at])
+    figure, axes = style.figure(4, 1, height=7.6, sharex=True, height_ratios=[1.0, 1.0, 1.6, 1.0])
     _input_map(figure, axes[0], outcome, row)
     edges = np.arange(frames + 1)
-    axes[1].stairs(change, edges, fill=True, color=style.BLUE, alpha=0.85)
+    axes[1].stairs(change(outcome, row), edges, fill=True, color=style.SKY)
     axes[1].set_ylabel("change of the\ninput, rms sd")
-    taken = step_segments(golden.steps, row)
+    taken = step_segments(result.steps, at)
     good = taken["accepted"]
-    axes[2].hlines(taken["size"][good], taken["start"][good], taken["end"][good], color=style.BLUE, linewidth=2.2)
     middle = (taken["start"] + taken["end"]) / 2
-    axes[2].plot(
-        middle[~good], taken["size"][~good], "x", color=style.VERMILION, markersize=5, label="rejected, retried shorter"
+    axes[2].hlines(
+        taken["size"][good], taken["start"][good], taken["end"][good], color=style.BLUE, linewidth=2.4, label="accepted"
     )
-    axes[2].plot([], [], color=style.BLUE, linewidth=2.2, label="accepted")
+    axes[2].plot(
+        middle[~good],
+        taken["size"][~good],
+        "x",
+        color=style.VERMILION,
+        markersize=5,
+        label="rejected, tried again shorter",
+    )
     axes[2].set_yscale("log", base=2)
-    style.plain_log(axes[2].yaxis)
+    axes[2].set_ylim(0.8 * taken["size"].min(), 1.9)
+    style.plain_log(axes[2].yaxis, [2.0**-k for k in range(12)])
     axes[2].set_ylabel("step size,\nframes")
-    axes[2].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    axes[3].stairs(golden.rhs_evals[row, :frames], edges, fill=True, color=style.GREEN, alpha=0.85)
+    axes[2].legend(loc="upper right", ncols=2)
+    axes[3].stairs(result.rhs_evals[at, :frames], edges, fill=True, color=style.GREEN)
     axes[3].set_ylabel("right-hand\nsides")
     axes[3].set_xlabel("time, frames")
     axes[3].set_xlim(0, frames)
+    style.whole_numbers(axes[3].xaxis)
     for axis in axes[1:]:
         style.blank_colorbar(figure, axis)
         for edge in edges:

@@ -38,16 +38,19 @@ figcaption, .quiet {{ color: #555; font-size: 0.92rem; }}
 <p class="quiet">{settings}</p>
 {pictures}
 <p class="quiet">Made by <code>liquid demo</code> of liquid-accel {version} in {seconds:.0f} s on this machine.
-Data: M. Kudo, J. Toyama, M. Shimbo, <a href="https://archive.ics.uci.edu/dataset/128/japanese+vowels">Japanese Vowels</a>,
-UCI Machine Learning Repository, CC BY 4.0.</p>
+Data: M. Kudo, J. Toyama, M. Shimbo,
+<a href="https://archive.ics.uci.edu/dataset/128/japanese+vowels">Japanese Vowels</a>, UCI
+Machine Learning Repository, CC BY 4.0.</p>
 </body></html>
 """
 
 
 def write_report(outcome: Outcome) -> None:
     """Draw everything and write the page whole or not at all."""
-    row = plots.utterance(outcome)
-    curves = precision.curves(outcome)
+    study = precision.study(outcome)
+    at = plots.utterance(study.pictured, plots.correlations(outcome, study.rows, study.pictured))
+    quiet, busy = plots.quarters(outcome, study.rows, study.pictured)
+    row = int(study.rows[at])
     adaptive = plots.adaptive(outcome)
     voice = f"Test utterance {row}, {int(outcome.batch.lengths[row])} frames"
     pictures = [
@@ -59,16 +62,19 @@ def write_report(outcome: Outcome) -> None:
         ),
         _picture(
             "The solver slows down where the voice changes",
-            plots.steps_figure(outcome, row),
-            f"{voice}, {adaptive.title}. Each bar is a step of the solver; its height is its length in time. "
-            "A step never crosses a frame's edge, so that one frame is the longest. Steps are carried over frames.",
+            plots.steps_figure(outcome, row, study.pictured, at),
+            f"{voice}, bs32 at tolerance {precision.PICTURED:g} on the golden model. Each bar is a step of the solver; "
+            "its height is its length in time. A step never crosses a frame's edge, so that one frame is the longest; "
+            f"its size is carried over frames. Of {len(study.rows)} utterances this is, among the longer, the one "
+            "where work follows the voice most closely; over all of them, a frame among the quarter with the least change "
+            f"takes {quiet:.1f} right-hand sides and one among the quarter with the most {busy:.1f}, first frames left out.",
         ),
         _picture(
             "Work against precision",
-            measures.precision_figure(curves),
-            f"Rms error of all states of {min(precision.UTTERANCES, len(outcome.batch.x))} test utterances, against "
-            "the exact solution of the same quantised network. Points to the lower left are better. The curve of "
-            "the machine ends in the resolution of its 16-bit states. Settings of RK4 that diverge are left out.",
+            measures.precision_figure(study.curves),
+            f"Rms error of all states of {len(study.rows)} test utterances, against the solution of the same "
+            f"quantised network by RK4 with {precision.FINE} steps a frame. Points to the lower left are better. "
+            f"Settings with an error above {measures.TOO_LARGE:g} have diverged and are left out.",
         ),
         _picture(
             "Error of the function unit",

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE, BLACK = "#0072B2", "#D55E00", "#CC79A7", "#000000"
 GREY = "#999999"
+Arguments = ParamSpec("Arguments")
 LINES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 WIDTH = 8.6  # inches
 
@@ -27,22 +29,42 @@ SETTINGS: dict[Any, Any] = {
 }  # fmt: skip
 
 
+def drawn(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """A decorator: `draw` sees SETTINGS, and nothing else does."""
+
+    @functools.wraps(draw)
+    def wrapped(*arguments: Arguments.args, **options: Arguments.kwargs) -> Figure:
+        import matplotlib
+
+        with matplotlib.rc_context(SETTINGS):
+            return draw(*arguments, **options)
+
+    return wrapped
+
+
 def figure(rows: int, columns: int, height: float, width: float = WIDTH, **options: Any) -> tuple[Figure, Any]:
     """A figure with `rows` x `columns` axes; without pyplot, so that nothing global changes."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(SETTINGS):
-        result = Figure(figsize=(width, height), layout="constrained")
-        return result, result.subplots(rows, columns, **options)
+    result = Figure(figsize=(width, height), layout="constrained")
+    return result, result.subplots(rows, columns, **options)
 
 
-def plain_log(axis: Axis) -> None:
-    """Labels like 0.25 and 2 on a logarithmic axis, rather than powers."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+def plain_log(axis: Axis, ticks: Sequence[float]) -> None:
+    """Labels like 0.25 and 2 on a logarithmic axis, rather than powers, at those of `ticks` that are in sight."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def blank_colorbar(figure: Figure, axis: Axes) -> None:
@@ -53,16 +75,10 @@ def blank_colorbar(figure: Figure, axis: Axes) -> None:
 
 
 def to_svg(figure: Figure) -> str:
-    """An `<img>` with the picture inside; an image of its own, so that names within pictures cannot meet."""
+    """The picture as an address for `<img>`; an image of its own, so that names within pictures cannot meet."""
     import matplotlib
 
     buffer = io.BytesIO()
     with matplotlib.rc_context(SETTINGS):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def grid(axes: Sequence[Axes]) -> None:
-    """A faint grid."""
-    for axis in axes:
-        axis.grid(True)

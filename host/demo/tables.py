@@ -56,7 +56,7 @@ def _columns(outcome: Outcome, solver: SolverOutcome) -> list[tuple[str, list[st
     result += [
         (f"µs a frame at {clock} MHz", [NONE, *both("cycles_per_frame", ",.1f", 1 / clock)]) for clock in CLOCKS_MHZ
     ]
-    return [*result, ("simulated kcycles/s a core", [NONE, NONE, f"{solver.rtl.cycles_per_second / 1000:,.0f}"])]
+    return [*result, ("simulated kcycles/s", [NONE, NONE, f"{solver.rtl.cycles_per_second / 1000:,.0f}"])]
 
 
 def title(outcome: Outcome) -> str:
@@ -72,7 +72,10 @@ def settings(outcome: Outcome) -> str:
     """The solvers' settings, and what was compared."""
     compared = sum(solver.comparison.compared for solver in outcome.solvers)
     how = "; ".join(solver.title for solver in outcome.solvers)
-    return f"{how}. {compared:,} words compared: steps, states, outputs, status and counters."
+    return (
+        f"{how}. {compared:,} words compared: steps, states, outputs, status, counters. "
+        "Simulated cycles are those of frames, a second of one core."
+    )
 
 
 def demo_table(outcome: Outcome) -> Table:

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Each bad input: exit status 2, one sentence on stderr that names what was wrong, no traceback, no output file."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from system.small import files, model, sequences
+
+from liquid_accel import checkpoint
+from liquid_accel.cli import main
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad")
+    source, _ = files(folder)
+    assert main(["compile", str(source), "--preset", "test", "-o", str(folder / "good.liquid")]) == 0
+    return folder
+
+
+@pytest.fixture
+def refuse(folder, capsys, tmp_path):
+    """refuse(words, *arguments): the command is refused, and its sentence has all `words`."""
+
+    def check(words, *arguments):
+        before = {path.name for path in folder.iterdir()}
+        output = tmp_path / "out"
+        status = main([str(a) for a in arguments] + (["-o", str(output)] if arguments[0] != "inspect" else []))
+        captured = capsys.readouterr()
+        assert status == 2
+        assert captured.out == ""
+        assert len(captured.err.strip().splitlines()) == 1, captured.err
+        assert "Traceback" not in captured.err
+        for word in words:
+            assert word in captured.err
+        assert not list(tmp_path.iterdir())
+        assert {path.name for path in folder.iterdir()} == before
+
+    return check
+
+
+# ---- Files -----------------------------------------------------------------------------------------------------------
+
+
+def test_missing_files(refuse, folder):
+    refuse(["none.liquid", "no such file"], "inspect", folder / "none.liquid")
+    refuse(["none.liquid", "no such file"], "run", folder / "none.liquid", folder / "data.npz")
+    refuse(["none.npz", "no such file"], "run", folder / "good.liquid", folder / "none.npz")
+    refuse(["none.safetensors", "no such file"], "compile", folder / "none.safetensors")
+    refuse(["none.npz", "no such file"], "compile", folder / "model.safetensors", "--data", folder / "none.npz")
+    refuse(["none.npz", "no such file"], "train", folder / "none.npz")
+    refuse(["is a folder"], "inspect", folder)
+    refuse(["is a folder"], "run", folder / "good.liquid", folder)
+
+
+@pytest.mark.parametrize("name", ["good.liquid", "data.npz", "model.safetensors"])
+def test_truncated_and_corrupted_files(refuse, folder, name):
+    blob = (folder / name).read_bytes()
+    bad = folder / f"bad-{name}"
+    arguments = {
+        "good.liquid": ("run", bad, folder / "data.npz"),
+        "data.npz": ("run", folder / "good.liquid", bad),
+        "model.safetensors": ("compile", bad),
+    }[name]
+    for length in (0, 1, 7, len(blob) // 2, len(blob) - 1):
+        bad.write_bytes(blob[:length])
+        refuse([bad.name], *arguments)
+    if name == "good.liquid":  # only an image has a checksum of its own; the others are checked for what they hold
+        for where in range(0, len(blob), max(1, len(blob) // 40)):
+            damaged = bytearray(blob)
+            damaged[where] ^= 0x10
+            bad.write_bytes(damaged)
+            refuse([bad.name], *arguments)
+
+
+def test_foreign_files(refuse, folder):
+    refuse(["not a .liquid image"], "run", folder / "data.npz", folder / "data.npz")
+    refuse(["not an .npz file"], "run", folder / "good.liquid", folder / "good.liquid")
+    refuse(["not a .safetensors file"], "compile", folder / "data.npz")
+    save_file({"w": np.zeros(3, np.float32)}, folder / "foreign.safetensors")
+    refuse(["foreign.safetensors", "no metadata"], "compile", folder / "foreign.safetensors")
+    np.savez(folder / "pickled.npz", x=np.array([{}], object))
+    refuse(["pickled.npz", "'x' is pickled"], "run", folder / "good.liquid", folder / "pickled.npz")
+    np.savez(folder / "empty.npz")
+    refuse(["'x' is missing"], "run", folder / "good.liquid", folder / "empty.npz")
+
+
+def test_a_model_in_python_is_not_read_yet(refuse):
+    refuse(["only .safetensors"], "compile", "package.module:model")
+
+
+# ---- Arrays ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "change"),
+    [
+        (
+            ["x[0, 0, 1] is nan", "finite"],
+            {"x": lambda x: np.where(np.arange(x.size).reshape(x.shape) == 1, np.nan, x)},
+        ),
+        (
+            ["x[0, 0, 0] is inf", "finite"],
+            {"x": lambda x: np.where(np.arange(x.size).reshape(x.shape) == 0, np.inf, x)},
+        ),
+        (["4 features", "expected 3"], {"x": lambda x: np.concatenate([x, x[..., :1]], -1)}),
+        (["2 features", "expected 3"], {"x": lambda x: x[..., :2]}),
+        (["x is empty"], {"x": lambda x: x[:, :0]}),
+        (["x has shape"], {"x": lambda x: x[None]}),
+        (["x has type", "real numbers"], {"x": lambda x: x.astype("U8")}),
+        (["lengths[2] is 0", "at least 1"], {"lengths": lambda n: np.where(np.arange(n.size) == 2, 0, n)}),
+        (["lengths[0] is 10", "at most 9"], {"lengths": lambda n: np.full(n.size, 10)}),
+        (["lengths has shape"], {"lengths": lambda n: n[:-1]}),
+        (["dt of sequence 0, frame 0 is -1.0"], {"dt": lambda dt: np.float32(-1)}),
+        (["dt of sequence 0, frame 0 is inf"], {"dt": lambda dt: np.float32(np.inf)}),
+        (["dt of sequence 0, frame 0 is nan"], {"dt": lambda dt: np.full_like(dt, np.nan)}),
+        (["dt has shape"], {"dt": lambda dt: dt[:, :-1]}),
+        (["dt is 1e+09", "expected at most"], {"dt": lambda dt: np.full_like(dt, 1e9)}),
+        (["y has shape", "expected 7 rows"], {"y": lambda y: y[:-1]}),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "verify"])
+def test_bad_arrays(refuse, folder, command, words, change):
+    with np.load(folder / "data.npz") as held:
+        arrays = {name: held[name] for name in held}
+    # A frame that is looked at must be within its sequence.
+    arrays["lengths"][:] = 9
+    np.savez(folder / "bad.npz", **{**arrays, **{name: edit(arrays[name]) for name, edit in change.items()}})
+    if command == "run":
+        refuse(words, "run", folder / "good.liquid", folder / "bad.npz")
+    else:
+        with pytest.raises(SystemExit) as done:  # verify has no -o
+            refuse(words, "verify", folder / "good.liquid", folder / "bad.npz")
+        assert done.value.code == 2
+        assert main(["verify", str(folder / "good.liquid"), str(folder / "bad.npz")]) == 2
+
+
+# ---- Models ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_too_large_for_the_configuration(refuse, folder):
+    checkpoint.save(model(width=200), folder / "large.safetensors")
+    refuse(["expected"], "compile", folder / "large.safetensors", "--preset", "test")
+
+
+def edited(folder, name, edit, weights=None):
+    """A copy of the model with its description edited."""
+    description = json.loads(checkpoint_text(folder / "model.safetensors"))
+    edit(description)
+    tensors = load_file(folder / "model.safetensors") | (weights or {})
+    save_file(tensors, folder / name, metadata={"liquid": json.dumps(description)})
+    return folder / name
+
+
+def checkpoint_text(path):
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata()["liquid"]
+
+
+def test_unknown_layers_and_values(refuse, folder):
+    def convolution(fields):
+        fields["layers"][0]["kind"] = "conv1d"
+
+    def relu(fields):
+        fields["layers"][0]["activation"] = "relu"
+
+    def newer(fields):
+        fields["version"] = 99
+
+    def two_means(fields):
+        fields["layers"].insert(2, {"kind": "mean"})
+
+    refuse(
+        ["unknown layer 'conv1d' at layers[0]", "supported"], "compile", edited(folder, "a.safetensors", convolution)
+    )
+    refuse(["layers[0].activation is 'relu'"], "compile", edited(folder, "b.safetensors", relu))
+    refuse(["version is 99"], "compile", edited(folder, "c.safetensors", newer))
+    refuse(["layers[3]"], "compile", edited(folder, "d.safetensors", two_means))
+
+
+def test_weights_that_are_not_numbers(refuse, folder):
+    bad = {"ltc.bias": np.full(6, np.nan, np.float32)}
+    refuse(["'ltc.bias' holds NaN"], "compile", edited(folder, "nan.safetensors", lambda fields: None, bad))
+    bad = {"ltc.bias": np.zeros(5, np.float32)}
+    refuse(["shape"], "compile", edited(folder, "shape.safetensors", lambda fields: None, bad))
+
+
+# ---- Flags -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "flags"),
+    [
+        (["lanes is 5"], ["--lanes", "5"]),
+        (["weight_bits is 4"], ["--weight-bits", "4"]),
+        (["is 'leapfrog'", "expected one of"], ["--solver", "leapfrog"]),
+        (["rkf45", "not available yet"], ["--solver", "rkf45"]),
+        (["steps is 400"], ["--steps", "400"]),
+        (["rtol is 50"], ["--solver", "bs32", "--rtol", "50"]),
+        (["skipping is not available yet"], ["--delta-threshold", "0.1"]),
+        (["not available yet"], ["--budget", "10"]),
+    ],
+)
+def test_flags_of_compile(refuse, folder, words, flags):
+    refuse(words, "compile", folder / "model.safetensors", *flags)
+
+
+@pytest.mark.parametrize(
+    ("words", "flags"),
+    [
+        (["not available yet"], ["--on", "uart:/dev/ttyUSB0"]),
+        (["'verilator' is unknown"], ["--on", "verilator"]),
+        (["waveforms are not available yet"], ["--trace", "t.fst"]),
+    ],
+)
+def test_flags_of_run(refuse, folder, words, flags):
+    refuse(words, "run", folder / "good.liquid", folder / "data.npz", *flags)
+
+
+def test_an_output_that_cannot_be_written(folder, capsys):
+    for place in (folder / "nowhere" / "out.npz", folder):
+        assert main(["run", str(folder / "good.liquid"), str(folder / "data.npz"), "-o", str(place)]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_training_refuses_what_it_cannot_learn_from(refuse, folder):
+    np.savez(folder / "plain.npz", **sequences())
+    refuse(["y is missing"], "train", folder / "plain.npz")
+    refuse(["cell 'gru' is not available yet"], "train", folder / "data.npz", "--cell", "gru")
+    assert main(["train", str(folder / "data.npz")]) == 2
+    assert main(["train", "no-such-app", "-o", str(folder / "m.safetensors")]) == 2
+    assert not (folder / "m.safetensors").exists()

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line on the golden model: exit statuses, JSON alone on stdout, files, and help."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from system.small import files
+
+from liquid_accel.cli import COMMANDS, main
+
+FIGURES = {
+    "accuracy", "frames", "cycles", "cycles_per_frame", "predicted_cycles", "rhs_evals", "steps_accepted",
+    "steps_rejected",
+    "early_halts", "macs_issued", "macs_skipped", "mac_utilisation", "saturations", "latency_us", "clock_mhz",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    model, data = files(folder)
+    for solver in ("fused", "bs32"):
+        arguments = ["compile", model, "--data", data, "--preset", "test", "--solver", solver, "-o"]
+        assert main([str(a) for a in [*arguments, folder / f"{solver}.liquid"]]) == 0
+    return folder
+
+
+def as_json(capsys, *arguments):
+    assert main([str(a) for a in arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", [command.__name__.rpartition(".")[2] for command in COMMANDS])
+def test_every_subcommand_has_help_with_an_example(capsys, command):
+    with pytest.raises(SystemExit) as done:
+        main([command, "--help"])
+    assert done.value.code == 0
+    assert f"example:\n  liquid {command}" in capsys.readouterr().out
+
+
+def test_bad_usage_has_status_2(capsys):
+    for arguments in ([], ["fly"], ["run"], ["compile", "m", "--steps", "0", "-o", "i"]):
+        with pytest.raises(SystemExit) as done:
+            main(arguments)
+        assert done.value.code == 2
+    assert "is not a whole number of at least 1" in capsys.readouterr().err
+
+
+def test_version_names_the_three(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    text = capsys.readouterr().out
+    assert "instruction set" in text
+    assert "image format" in text
+
+
+@pytest.mark.parametrize("solver", ["fused", "bs32"])
+def test_run_prints_the_contracts_figures_and_writes_every_frame(capsys, folder, solver):
+    out = folder / f"{solver}.npz"
+    found = as_json(
+        capsys,
+        "run",
+        folder / f"{solver}.liquid",
+        folder / "data.npz",
+        "--json",
+        "--states",
+        "-o",
+        out,
+        "--clock-mhz",
+        48,
+    )
+    assert found.keys() >= FIGURES
+    with np.load(out, allow_pickle=False) as held, np.load(folder / "data.npz") as data:
+        inside = np.arange(data["x"].shape[1]) < data["lengths"][:, None]
+        assert held["y"].shape == (7, 9, 3)
+        assert held["h"].shape == (7, 9, 6)
+        assert found["accuracy"] == np.mean(held["label"] == data["y"])
+        for name in ("cycles", "rhs_evals", "steps_accepted", "steps_rejected", "saturations"):
+            assert found[name] == held[name].sum()
+            assert not held[name][~inside].any()
+    assert found["frames"] == inside.sum()
+    assert found["latency_us"] == pytest.approx(found["cycles"] / found["frames"] / 48)
+    if solver == "fused":
+        assert found["predicted_cycles"] == found["cycles"]
+
+
+def test_without_labels_the_accuracy_is_null(capsys, folder):
+    with np.load(folder / "data.npz") as data:
+        np.savez(folder / "bare.npz", x=data["x"])
+    found = as_json(capsys, "run", folder / "fused.liquid", folder / "bare.npz", "--json")
+    assert found["accuracy"] is None
+    assert found["clock_mhz"] == 12
+
+
+def test_a_single_sequence_needs_no_batch_axis(capsys, folder):
+    with np.load(folder / "data.npz") as data:
+        np.savez(folder / "one.npz", x=data["x"][0])
+    assert as_json(capsys, "run", folder / "fused.liquid", folder / "one.npz", "--json")["frames"] == 9
+
+
+def test_tables_fit_80_columns_without_colour(capsys, folder):
+    for arguments in (["run", folder / "bs32.liquid", folder / "data.npz"], ["inspect", folder / "bs32.liquid"]):
+        assert main([str(a) for a in arguments]) == 0
+        text = capsys.readouterr().out
+        assert "\x1b" not in text
+        tables = text.partition("\nprogram\n")[0]
+        assert max(map(len, tables.splitlines())) <= 80
+
+
+def test_inspect_shows_program_formats_memory_and_cycles(capsys, folder):
+    found = as_json(capsys, "inspect", folder / "fused.liquid", "--json")
+    assert found["program"]
+    assert found["formats"]
+    assert found["memory_map"]
+    assert found["bounds"]
+    assert found["predicted_cycles_per_frame"] > 0
+    assert main(["inspect", str(folder / "fused.liquid")]) == 0
+    text = capsys.readouterr().out
+    for heading in ("formats", "memory map", "bounds", "program"):
+        assert heading in text
+
+
+def test_compile_says_what_came_of_it(capsys, folder):
+    found = as_json(
+        capsys,
+        "compile",
+        folder / "model.safetensors",
+        "--preset",
+        "test",
+        "--lanes",
+        8,
+        "-o",
+        folder / "l.liquid",
+        "--json",
+    )
+    assert found["lanes"] == 8
+    assert found["bytes"] == (folder / "l.liquid").stat().st_size
+
+
+def test_what_is_not_there_yet_is_not_offered(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    for command in ("synth", "flash", "serve", "bench", "explore", "scope"):
+        assert f"\n    {command} " not in text
+
+
+def test_importing_the_package_is_quick_and_light():
+    code = (
+        "import sys, time; start = time.perf_counter(); import liquid_accel; took = time.perf_counter() - start; "
+        "heavy = {'torch', 'amaranth', 'matplotlib', 'scipy', 'rich'} & set(sys.modules); print(took, heavy or 'none')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    seconds, heavy = done.stdout.split(maxsplit=1)
+    assert heavy.strip() == "none"
+    assert float(seconds) < 0.3
+
+
+def test_running_an_image_needs_neither_torch_nor_matplotlib(folder):
+    code = (
+        "import sys; sys.modules.update(torch=None, matplotlib=None, scipy=None); from liquid_accel.cli import main; "
+        f"sys.exit(main(['run', {str(folder / 'fused.liquid')!r}, {str(folder / 'data.npz')!r}, '--json']))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
