@@ -55,9 +55,9 @@ class Core(wiring.Component):
         config = self.config
         m.submodules.sequencer = sequencer = Sequencer(config)
         m.submodules.lanes = lanes = LanePath(config, self.vendor)
-        m.submodules.elements = elements = ElementPipeline(config)
+        m.submodules.elements = elements = ElementPipeline(config, self.vendor)
         m.submodules.controller = controller = StepController()
-        m.submodules.norm = norm = ErrorNorm()
+        m.submodules.norm = norm = ErrorNorm(self.vendor)
         m.submodules.counters = counters = Counters()
         m.submodules.fifo_in = fifo_in = Fifo(config.fifo_words)
         m.submodules.fifo_out = fifo_out = Fifo(config.fifo_words)
@@ -119,6 +119,13 @@ class Core(wiring.Component):
                         ram.write_data.eq(elements.write_data),
                         ram.write_parts.eq((elements.write_e & masks[space]) != 0),
                     ]
+            if space == Space.S:
+                with m.If(controller.s_write):
+                    m.d.comb += [
+                        ram.write_row.eq(controller.s_address),
+                        ram.write_data.eq(controller.s_write_data),
+                        ram.write_parts.eq(1),
+                    ]
         # A fetch at address 0 must be under way when the sequencer leaves its idle state, so the program is not the host's while it runs.
         m.d.comb += program.read_row.eq(Mux(self.idle & ~self.run, host_row(self.host_address, 4)[0], sequencer.fetch_row))
 
@@ -157,8 +164,8 @@ class Core(wiring.Component):
             self.in_room.eq(fifo_in.room),
             self.out_level.eq(fifo_out.level),
         ]
-        flags, dt, log_dt, pool = Signal(2), Signal(32), Signal(16), Signal(16)
-        for index, target in enumerate((flags, dt[:16], dt[16:], log_dt, pool)):
+        flags, log_dt, pool = Signal(2), Signal(16), Signal(16)
+        for index, target in ((0, flags), (3, log_dt), (4, pool)):
             with m.If(sequencer.header[index]):
                 m.d.sync += target.eq(fifo_in.read_data)
         headed = Signal()  # the header is complete
@@ -211,8 +218,8 @@ class Core(wiring.Component):
             controller.plan.eq(sequencer.plan),
             controller.decide.eq(sequencer.decide),
             controller.fresh.eq(headed & flags[0]),
-            controller.load_time.eq(headed),
-            controller.dt.eq(dt),
+            controller.load_time.eq(sequencer.header[1:3]),
+            controller.dt.eq(fifo_in.read_data),
             controller.norm.eq(norm.norm),
             controller.peak.eq(norm.peak),
             controller.clamped.eq(elements.clamped),

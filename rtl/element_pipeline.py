@@ -38,8 +38,8 @@ class ElementPipeline(wiring.Component):
     table_*          the host's way to the function tables
     """
 
-    def __init__(self, config: LiquidConfig) -> None:
-        self.config = config
+    def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:
+        self.config, self.vendor = config, vendor
         lane = _bits(config.lanes)
         index = _bits(config.tables * 256)
         super().__init__(
@@ -132,7 +132,9 @@ class ElementPipeline(wiring.Component):
         m.d.sync += [s4.eq(add.s), clamped4.eq(add.clamped | clamped3)]
 
         # Stages 4 to 10: the function.
-        m.submodules.function = function = FunctionUnit(self.config.tables, 1 << self.config.state_frac_bits)
+        m.submodules.function = function = FunctionUnit(
+            self.config.tables, 1 << self.config.state_frac_bits, self.vendor
+        )
         m.d.comb += [
             function.s.eq(s4),
             function.table.eq(at("table", 4)),
@@ -147,7 +149,7 @@ class ElementPipeline(wiring.Component):
         clamped10 = stages.delay(clamped4, function.latency, "clamped_sum") | function.clamped
 
         # Stages 10 to 16: the gate. B is addressed one stage before, C at stage 10.
-        m.submodules.gate = gate = GateUnit()
+        m.submodules.gate = gate = GateUnit(self.vendor)
         lane9, lane10 = stages.lane(READ_B), stages.lane(READ_C)
         m.d.comb += [
             self.b_address.eq(Cat(lane9, row_at("b", READ_B, len(self.b_address) - len(lane9), "b_par"))),

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from .formats import EXP2_ROM, FLOAT_BIAS, FLOAT_MANTISSA_BITS, WORD
 from .isa import Mode
 from .memory import Ram
+from .multiplier import RowMultiplier
 from .narrow import saturate
 
 SEGMENTS = 256
@@ -30,8 +31,8 @@ class FunctionUnit(wiring.Component):
 
     latency = 6
 
-    def __init__(self, tables: int, one: int) -> None:
-        self.tables, self.one = tables, one
+    def __init__(self, tables: int, one: int, vendor: str = "portable") -> None:
+        self.tables, self.one, self.vendor = tables, one, vendor
         index = (tables * SEGMENTS - 1).bit_length()
         super().__init__(
             {
@@ -94,7 +95,9 @@ class FunctionUnit(wiring.Component):
 
         # Stages 2 and 3: interpolation.
         product3, base3 = Signal(signed(DELTA + 8)), Signal(signed(WORD + 1))
-        m.d.sync += [product3.eq(delta2 * within2), base3.eq(base2)]
+        m.submodules.multiplier = multiplier = RowMultiplier(DELTA, 8, self.vendor)
+        m.d.comb += [multiplier.a.eq(delta2), multiplier.b.eq(within2)]
+        m.d.sync += [product3.eq(multiplier.total), base3.eq(base2)]
         value4 = Signal(signed(WORD + 2))
         m.d.sync += value4.eq(base3 + ((product3 + 128) >> 8))
 

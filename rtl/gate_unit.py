@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from .formats import FLOAT_EXPONENT_BITS, FLOAT_MANTISSA_BITS, WORD
 from .isa import Factor
+from .multiplier import RowMultiplier
 from .narrow import Narrow, SaturatingAdd, shift_amount
 
 MANTISSA = FLOAT_MANTISSA_BITS + 1  # with its leading one
@@ -23,12 +24,13 @@ class GateUnit(wiring.Component):
     step, pool                               float codes that stand still while rows are under way
     out, clamped                             `latency` = 6 cycles after f, combinational there
 
-    Cost: a 17 x 12 multiplier in fabric in two halves, a 29-bit shifter, the base delayed by six words.
+    Cost: a 17 x 12 multiplier in fabric over two stages, a 29-bit shifter, the base delayed by six words.
     """
 
     latency = 6
 
-    def __init__(self) -> None:
+    def __init__(self, vendor: str = "portable") -> None:
+        self.vendor = vendor
         super().__init__(
             {
                 "f": In(signed(WORD)),
@@ -51,7 +53,7 @@ class GateUnit(wiring.Component):
         d1 = Signal(signed(WORD + 1))
         m.d.sync += d1.eq(self.f - Mux(self.subtract, self.base, 0))
 
-        # Stage 1: two halves of the product.
+        # Stage 1: the lower half of the product.
         mantissa, exponent = Signal(FLOAT_MANTISSA_BITS), Signal(FLOAT_EXPONENT_BITS)
         with m.Switch(self.factor):
             with m.Case(Factor.MEMORY):
@@ -62,14 +64,19 @@ class GateUnit(wiring.Component):
                 m.d.comb += mantissa.eq(self.step[:FLOAT_MANTISSA_BITS])
         k = Cat(mantissa, Const(1, 1))
         half = MANTISSA // 2
-        low2, high2 = Signal(signed(WORD + 1 + half)), Signal(signed(WORD + 1 + half))
+        m.submodules.low = low = RowMultiplier(WORD + 1, half, self.vendor)
+        m.submodules.high = high = RowMultiplier(WORD + 1, MANTISSA - half, self.vendor)
         amount, negative = shift_amount(m, self.shift, exponent, "gate_shift")
+        d2, k2 = Signal(signed(WORD + 1)), Signal(MANTISSA - half)
+        partial2 = Signal(signed(len(low.total)))
         amount2, negative2 = Signal(5), Signal()
-        m.d.sync += [low2.eq(d1 * k[:half]), high2.eq(d1 * k[half:]), amount2.eq(amount), negative2.eq(negative)]
+        m.d.comb += [low.a.eq(d1), low.b.eq(k[:half])]
+        m.d.sync += [d2.eq(d1), k2.eq(k[half:]), partial2.eq(low.total), amount2.eq(amount), negative2.eq(negative)]
 
-        # Stage 2: the product.
+        # Stage 2: the other half on top of it.
         product3, amount3 = Signal(signed(PRODUCT)), Signal(5)
-        m.d.sync += [product3.eq(low2 + (high2 << half)), amount3.eq(amount2)]
+        m.d.comb += [high.a.eq(d2), high.b.eq(k2), high.start.eq(partial2[half:])]
+        m.d.sync += [product3.eq(Cat(partial2[:half], high.total)), amount3.eq(amount2)]
 
         # Stages 3 to 5: narrowed to 16 bits.
         m.submodules.narrow = narrow = Narrow(PRODUCT)

@@ -152,10 +152,14 @@ class Param(enum.IntEnum):
     CHANGE_MIN = 247  # log2 of the smallest and largest factor, signed Q4.11
     CHANGE_MAX = 248
     CHANGE_REJECT = 249  # largest after a reject
-    ACCEPT_LOW = 250  # accept if norm <= this, 24 bits
-    ACCEPT_HIGH = 251
-    LOG_ACCEPT = 252  # pseudo-logarithm of the same
-    HALT = 253  # skip the rest if bits(time left) + bits(peak) <= this; 0: never
+    LOG_ACCEPT = 250  # pseudo-logarithm of the largest norm that is accepted
+    HALT = 251  # skip the rest if bits(time left) + bits(peak) <= this; 0: never
+    # Words that the controller itself writes.
+    ERROR_0 = 236  # this and the last scaled error, in turn
+    ERROR_1 = 237
+    CHANGE_LAST = 238
+    SIZE = 239  # pseudo-logarithm of the next step
+    STEP = 235  # float code of the step under way
 
 
 # ---- Fields -------------------------------------------------------------------------------------------------------------
@@ -309,9 +313,9 @@ class Timing:
     SCALE_GAP = 3
     # Instructions that wait for the controller, without its data-dependent part (docs/isa.md).
     FRAME = 6
-    PLAN = 7
-    DECIDE = 44
-    HALT_CHECK = 5
+    PLAN = 5
+    DECIDE = 47
+    HALT_CHECK = 2
     # After the last element's write until the norm and the peak are settled.
     NORM = 3
 

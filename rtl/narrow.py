@@ -53,17 +53,32 @@ class Narrow(wiring.Component):
         m = Module()
         # One more bit below, so that the bit that decides the rounding is still there after the shift.
         wide = self.width + 1
-        coarse, fine, rest = Signal(signed(wide)), Signal(signed(wide)), Signal(3)
         x = Cat(Const(0, 1), self.x).as_signed()
+        # After the coarse shift at most 7 more follow, so bits above WORD + 1 + 7 only tell whether the value still fits.
+        kept = WORD + 1 + 8
+        shifted = Signal(signed(wide))
+        coarse, fine, rest = Signal(signed(kept)), Signal(signed(kept)), Signal(3)
+        above, above2 = Signal(), Signal()
+        sign, sign2 = Signal(), Signal()
         with m.Switch(self.amount[3:]):
             for step in range(4):
                 with m.Case(step):
-                    m.d.sync += coarse.eq(x >> 8 * step)
-        m.d.sync += [rest.eq(self.amount[:3]), fine.eq(coarse >> rest)]
-        rounded = Signal(signed(wide + 1))
+                    m.d.comb += shifted.eq(x >> 8 * step)
+        m.d.sync += [
+            rest.eq(self.amount[:3]),
+            coarse.eq(shifted[:kept]),
+            above.eq(shifted[kept - 1 :] != shifted[-1].replicate(wide - kept + 1)),
+            sign.eq(shifted[-1]),
+            fine.eq(coarse >> rest),
+            above2.eq(above),
+            sign2.eq(sign),
+        ]
+        rounded = Signal(signed(kept + 1))
         m.d.comb += rounded.eq(fine + 1)
-        q, clamped = saturate(m, rounded[1:].as_signed(), "narrowed")
-        m.d.comb += [self.q.eq(q), self.clamped.eq(clamped)]
+        value = rounded[1:]
+        m.d.comb += self.clamped.eq(above2 | (value[WORD - 1 :] != value[-1].replicate(len(value) - WORD + 1)))
+        limit = Cat((~sign2).replicate(WORD - 1), sign2)
+        m.d.comb += self.q.eq(Mux(self.clamped, limit, value[:WORD]))
         return m
 
 

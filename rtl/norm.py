@@ -8,18 +8,21 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .formats import WORD
+from .multiplier import RowMultiplier
 
 NORM_BITS = 24
 
 
 class ErrorNorm(wiring.Component):
-    """norm += min(|value|, 255)**2 where `square`; peak = max(peak, min(|value|, 32767)) where `watch`.
+    """norm += min(|value|, 255)**2 where `square`; peak |= min(|value|, 32767) where `watch`.
 
     The error comes in units of 1/16 of the tolerance, so a root mean square of 1 over n units is norm = 256 n. `clear` zeroes both. Settled three
-    cycles after a value. 24 bits hold 257 clipped units and more only wrap past what the instruction set's 256 columns allow.
+    cycles after a value. Of the peak only its bit length is meant: that of the largest magnitude is that of all of them or-ed.
+    24 bits hold 257 clipped units and more only wrap past what the instruction set's 256 columns allow.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vendor: str = "portable") -> None:
+        self.vendor = vendor
         super().__init__(
             {
                 "value": In(signed(WORD)),
@@ -45,12 +48,14 @@ class ErrorNorm(wiring.Component):
             square2.eq(square1),
         ]
         m.d.comb += clipped.eq(Mux(held[8:].any(), 255, held[:8]))
-        m.d.sync += squared.eq(clipped * clipped)
+        m.submodules.multiplier = multiplier = RowMultiplier(9, 8, self.vendor)
+        m.d.comb += [multiplier.a.eq(clipped), multiplier.b.eq(clipped)]
+        m.d.sync += squared.eq(multiplier.total)
         with m.If(self.clear):
             m.d.sync += [self.norm.eq(0), self.peak.eq(0)]
         with m.Else():
             with m.If(square2):
                 m.d.sync += self.norm.eq(self.norm + squared)
-            with m.If(watch1 & (held > self.peak)):
-                m.d.sync += self.peak.eq(held)
+            with m.If(watch1):
+                m.d.sync += self.peak.eq(self.peak | held)
         return m

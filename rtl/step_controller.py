@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,19 +12,29 @@ from .isa import Param, StepFlag
 from .norm import NORM_BITS
 
 COEFFICIENT = 8  # bits of BETA1, BETA2, ALPHA2, Q0.7
-SUM = WORD + COEFFICIENT + 2  # three products and the safety
+CHANGE = WORD + 2  # a size plus a change, or the safety less three products, does not overflow
+
+
+def add_or_subtract(a: Value, b: Value, subtract: Value) -> Value:
+    """a + b or a - b, signed, with one adder: the extra low bits bring in the carry."""
+    width = max(len(a), len(b)) + 1
+    left, right = a.as_signed(), b.as_signed()
+    inverted = Cat(right, right[-1].replicate(width - len(right))) ^ subtract.replicate(width)
+    extended = Cat(left, left[-1].replicate(width - len(left)))
+    return (Cat(subtract, extended) + Cat(subtract, inverted))[1 : width + 1].as_signed()
 
 
 class StepController(wiring.Component):
-    """A serial machine beside the datapath: no multiplier, no divider, one 32-bit subtractor, one 32-bit shifter by one.
+    """A serial machine beside the datapath: one accumulator fed from the S memory, one 32-bit subtractor of times, one shifter by one bit.
 
-    Sizes are pseudo-logarithms {exponent, mantissa}, which are at once the float code of the step: log2 up to a linear mantissa, within 0.09. Raising the
-    time left, errors or steps to logarithms is counting leading zeros.
+    Sizes are pseudo-logarithms {exponent, mantissa}, which are at once the float code of the step: log2 up to a linear mantissa, within 0.09. Raising
+    an error or a time to its logarithm is counting leading zeros. What it remembers of earlier steps lives in the S memory too (isa.Param).
 
     plan, decide          start; `done` in the last cycle. Cycles: docs/isa.md less the one in which the instruction loads
-    fresh, load_time, dt  a frame's start: forget the last sequence; time left = dt
+    fresh                 a sequence starts: forget the one before
+    load_time, dt         time left = dt, its low and its high word in a cycle each
     norm, peak, clamped   of the step, from the element pipeline
-    s_address, s_data     the controller's constants, in the S memory
+    s_address, s_data     a word of the S memory, one cycle later; with s_write the accumulator goes there instead
     step                  float code of the planned step (bias 0, ticks)
     time_left             time remains in the frame
     accepted, rejected, limited, halted   one cycle each
@@ -38,14 +48,16 @@ class StepController(wiring.Component):
                 "decide": In(1),
                 "done": Out(1),
                 "fresh": In(1),
-                "load_time": In(1),
-                "dt": In(TIME_WIDTH),
+                "load_time": In(2),
+                "dt": In(WORD),
                 "norm": In(NORM_BITS),
                 "peak": In(WORD - 1),
                 "clamped": In(1),
                 "clear": Out(1),
                 "s_address": Out(8),
                 "s_data": In(signed(WORD)),
+                "s_write": Out(1),
+                "s_write_data": Out(signed(WORD)),
                 "step": Out(WORD),
                 "time_left": Out(1),
                 "accepted": Out(1),
@@ -58,38 +70,56 @@ class StepController(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        left, ticks, shifter = Signal(TIME_WIDTH), Signal(TIME_WIDTH), Signal(TIME_WIDTH)
-        count = Signal(6)
-        log_next, step = Signal(WORD), Signal(WORD)
-        error, error1, change1 = Signal(signed(WORD)), Signal(signed(WORD)), Signal(signed(WORD))
-        fresh, clipped, shorter, accept, ok, saturated = Signal(), Signal(), Signal(), Signal(), Signal(), Signal()
-        low = Signal(WORD)
-        total = Signal(signed(SUM))
-        change = Signal(signed(WORD + 2))
-        coefficient, operand, bit, factor = Signal(COEFFICIENT), Signal(signed(SUM)), Signal(range(COEFFICIENT)), Signal(2)
-        unsigned_data = self.s_data.as_unsigned()
+        left, after, shifter, count = Signal(TIME_WIDTH), Signal(TIME_WIDTH), Signal(TIME_WIDTH), Signal(6)
+        fresh, clipped, above, accept, ok, saturated = (Signal() for _ in range(6))
+        history = Signal()  # a step of this sequence was accepted: the last error and change mean something
+        at_limit = Signal()  # the size came out below the smallest and was raised to it
+        newest = Signal()  # which of the two error words is the newest
 
-        # One subtractor: time left - step, step - half, each with its borrow.
-        minuend, subtrahend = Signal(TIME_WIDTH), Signal(TIME_WIDTH)
+        # The one subtractor of times.
         difference = Signal(TIME_WIDTH + 1)
-        m.d.comb += [minuend.eq(left), subtrahend.eq(shifter), difference.eq(minuend - subtrahend)]
-        borrow = difference[-1]
-
-        half = (left + 1) >> 1
+        m.d.comb += difference.eq(left - shifter)
+        short = difference[-1]  # less is left than the shifter holds
         code = Cat(shifter[TIME_WIDTH - 1 - FLOAT_MANTISSA_BITS : TIME_WIDTH - 1], count[:5])
-        m.d.comb += [self.step.eq(step), self.time_left.eq(left != 0)]
-        m.d.comb += self.record_flags.eq(
-            Mux(accept, StepFlag.ACCEPTED, 0)
-            | Mux(accept & ~ok, StepFlag.LIMITED, 0)
-            | Mux(saturated, StepFlag.SATURATED, 0)
-            | Mux(clipped, StepFlag.CLIPPED, 0)
-        )
+        m.d.comb += [
+            self.time_left.eq(left != 0),
+            self.record_flags.eq(
+                Mux(accept, StepFlag.ACCEPTED, 0)
+                | Mux(accept & ~ok, StepFlag.LIMITED, 0)
+                | Mux(saturated, StepFlag.SATURATED, 0)
+                | Mux(clipped, StepFlag.CLIPPED, 0)
+            ),
+        ]
         with m.If(self.clamped):
             m.d.sync += saturated.eq(1)
         with m.If(self.fresh):
-            m.d.sync += fresh.eq(1)
-        with m.If(self.load_time):
-            m.d.sync += left.eq(self.dt)
+            m.d.sync += [fresh.eq(1), history.eq(0), at_limit.eq(0)]
+        for half in range(2):
+            with m.If(self.load_time[half]):
+                m.d.sync += left.word_select(half, WORD).eq(self.dt)
+
+        def normalise(then: str) -> None:
+            """Shift left until the top bit is one, counting down: leading zeros + 1 cycles."""
+            with m.If(shifter[-1]):
+                m.next = then
+            with m.Else():
+                m.d.sync += [shifter.eq(shifter << 1), count.eq(count - 1)]
+
+        # The accumulator: total = total +- operand, the operand a word of S, signed or not, or a product.
+        total, result, operand = Signal(signed(CHANGE)), Signal(signed(CHANGE)), Signal(signed(CHANGE))
+        unsigned_word, adding, with_product = Signal(), Signal(), Signal()
+        product, coefficient = Signal(signed(WORD + 1)), Signal(COEFFICIENT)
+        bit, which = Signal(range(COEFFICIENT)), Signal(2)
+        word = Cat(self.s_data, (self.s_data[-1] & ~unsigned_word).replicate(CHANGE - WORD)).as_signed()
+        m.d.comb += [
+            operand.eq(Mux(with_product, product, word)),
+            result.eq(add_or_subtract(total, operand, ~adding)),
+            self.s_write_data.eq(total),
+        ]
+        below = result[-1]  # with the operand subtracted: total < operand
+
+        def address(value: Value | int) -> None:
+            m.d.comb += self.s_address.eq(value)
 
         with m.FSM(name="controller"):
             with m.State("IDLE"):
@@ -98,175 +128,180 @@ class StepController(wiring.Component):
                     m.d.sync += saturated.eq(0)
                     m.next = "PLAN_ADDRESS"
                 with m.If(self.decide):
-                    m.next = "LOW"
+                    m.next = "LOAD_NORM"
 
             # ---- PLAN -----------------------------------------------------------------------------------------------------
             with m.State("PLAN_ADDRESS"):
-                m.d.comb += self.s_address.eq(Param.LOG_START)
-                m.next = "PLAN_START"
-            with m.State("PLAN_START"):
-                with m.If(fresh):
-                    m.d.sync += [log_next.eq(unsigned_data), error1.eq(0), change1.eq(0), fresh.eq(0)]
+                address(Mux(fresh, Param.LOG_START, Param.SIZE))
+                m.d.sync += fresh.eq(0)
                 m.next = "PLAN_LOAD"
             with m.State("PLAN_LOAD"):
-                mantissa = Cat(log_next[:FLOAT_MANTISSA_BITS], 1)
+                mantissa = Cat(self.s_data[:FLOAT_MANTISSA_BITS], Const(1, 1))
+                m.d.comb += unsigned_word.eq(1)
                 m.d.sync += [
+                    total.eq(operand),
                     shifter.eq(mantissa << TIME_WIDTH - 1 - FLOAT_MANTISSA_BITS),
-                    count.eq(log_next[FLOAT_MANTISSA_BITS:]),
+                    count.eq(self.s_data[FLOAT_MANTISSA_BITS:]),
+                    above.eq(0),
                 ]
                 m.next = "PLAN_SHIFT"
             with m.State("PLAN_SHIFT"):
                 with m.If(count == TIME_WIDTH - 1):
                     m.next = "PLAN_COMPARE"
                 with m.Else():
-                    m.d.sync += [shifter.eq(shifter >> 1), count.eq(count + 1)]
+                    # At the last shift, `above` says whether twice the step is within the time left.
+                    m.d.sync += [shifter.eq(shifter >> 1), count.eq(count + 1), above.eq(~short)]
             with m.State("PLAN_COMPARE"):
-                m.d.sync += [ticks.eq(difference), shorter.eq(borrow | (difference == 0))]
-                m.next = "PLAN_CHOOSE"
-            with m.State("PLAN_CHOOSE"):
-                # `ticks` holds what would be left after the step.
-                m.d.comb += minuend.eq(ticks)
-                m.d.sync += [ticks.eq(shifter), clipped.eq(shorter | borrow), count.eq(TIME_WIDTH - 1)]
-                with m.If(shorter):
-                    m.d.sync += [ticks.eq(left), shifter.eq(left)]
+                address(Param.SIZE)
+                m.d.comb += self.s_write.eq(1)
+                m.d.sync += [after.eq(difference), count.eq(TIME_WIDTH - 1), clipped.eq(1)]
+                with m.If(short | (difference == 0)):
+                    m.d.sync += [after.eq(0), shifter.eq(left)]
                     m.next = "PLAN_NORMALISE"
-                with m.Elif(borrow):
-                    m.d.sync += [ticks.eq(half), shifter.eq(half)]
-                    m.next = "PLAN_NORMALISE"
+                with m.Elif(~above):
+                    m.d.sync += shifter.eq(left)
+                    m.next = "PLAN_HALVE"
                 with m.Else():
+                    m.d.sync += clipped.eq(0)
                     m.next = "PLAN_DONE"
+            with m.State("PLAN_HALVE"):
+                m.d.sync += shifter.eq(shifter >> 1)
+                m.next = "PLAN_AFTER"
+            with m.State("PLAN_AFTER"):
+                m.d.sync += after.eq(difference)
+                m.next = "PLAN_NORMALISE"
             with m.State("PLAN_NORMALISE"):
-                self._normalise(m, shifter, count, "PLAN_DONE")
+                normalise("PLAN_CODE")
+            with m.State("PLAN_CODE"):
+                m.d.sync += total.eq(code)
+                m.next = "PLAN_DONE"
             with m.State("PLAN_DONE"):
-                m.d.sync += step.eq(Mux(clipped, code, log_next))
-                m.d.comb += self.done.eq(1)
+                address(Param.STEP)
+                m.d.comb += [self.s_write.eq(1), self.done.eq(1)]
+                m.d.sync += self.step.eq(total)
                 m.next = "IDLE"
 
             # ---- DECIDE ---------------------------------------------------------------------------------------------------
-            with m.State("LOW"):
-                m.d.comb += self.s_address.eq(Param.ACCEPT_LOW)
-                m.next = "HIGH"
-            with m.State("HIGH"):
-                m.d.comb += self.s_address.eq(Param.ACCEPT_HIGH)
-                m.d.sync += low.eq(unsigned_data)
-                m.next = "COMPARE"
-            with m.State("COMPARE"):
-                m.d.comb += self.s_address.eq(Param.LOG_MIN)
-                m.d.comb += [minuend.eq(Cat(low, unsigned_data[: NORM_BITS - WORD])), subtrahend.eq(self.norm)]
-                m.d.sync += ok.eq(~borrow & ~saturated)
-                m.next = "LIMIT"
-            with m.State("LIMIT"):
-                m.d.sync += [accept.eq(ok | (step <= unsigned_data)), shifter.eq(ticks)]
-                m.next = "ADVANCE"
-            with m.State("ADVANCE"):
-                m.d.comb += [
-                    self.s_address.eq(Param.LOG_ACCEPT),
-                    self.accepted.eq(accept),
-                    self.rejected.eq(~accept),
-                    self.limited.eq(accept & ~ok),
-                ]
-                with m.If(accept):
-                    m.d.sync += left.eq(difference)
+            with m.State("LOAD_NORM"):
                 m.d.sync += [shifter.eq(Cat(Const(0, TIME_WIDTH - NORM_BITS), self.norm | 1)), count.eq(NORM_BITS - 1)]
                 m.next = "LOG_NORM"
             with m.State("LOG_NORM"):
-                m.d.comb += self.s_address.eq(Param.LOG_ACCEPT)
-                self._normalise(m, shifter, count, "ERROR")
+                normalise("LOG")
+            with m.State("LOG"):
+                address(Param.LOG_ACCEPT)
+                m.d.sync += total.eq(code)
+                m.next = "ERROR"
             with m.State("ERROR"):
-                m.d.comb += self.s_address.eq(Param.SAFETY)
-                m.d.sync += error.eq((code - unsigned_data) >> 1)
+                within = (below | (result == 0)) & ~saturated
+                m.d.comb += unsigned_word.eq(1)
+                m.d.sync += [total.eq(result >> 1), ok.eq(within), accept.eq(within | at_limit)]
+                m.next = "ADVANCE"
+            with m.State("ADVANCE"):
+                address(Param.ERROR_0 | ~newest)
+                m.d.comb += [self.s_write.eq(1), self.accepted.eq(accept), self.rejected.eq(~accept), self.limited.eq(accept & ~ok)]
+                with m.If(accept):
+                    m.d.sync += left.eq(after)
+                m.next = "SAFETY_ADDRESS"
+            with m.State("SAFETY_ADDRESS"):
+                address(Param.SAFETY)
                 m.next = "SAFETY"
             with m.State("SAFETY"):
-                m.d.comb += self.s_address.eq(Param.BETA1)
-                m.d.sync += [total.eq(self.s_data << COEFFICIENT - 1), factor.eq(0)]
+                address(Param.BETA1)
+                m.d.sync += [total.eq(operand), which.eq(0)]
                 m.next = "COEFFICIENT"
             with m.State("COEFFICIENT"):
-                m.d.sync += [coefficient.eq(self.s_data), bit.eq(0)]
-                with m.Switch(factor):
-                    with m.Case(0):
-                        m.d.sync += operand.eq(error)
-                    with m.Case(1):
-                        m.d.sync += operand.eq(error1)
-                    with m.Default():
-                        m.d.sync += operand.eq(change1)
+                self._history_address(m, which, newest)
+                m.d.sync += [coefficient.eq(self.s_data), bit.eq(0), product.eq(0)]
                 m.next = "MULTIPLY"
             with m.State("MULTIPLY"):
-                # The next coefficient is addressed until this product is done.
-                m.d.comb += self.s_address.eq(Mux(factor == 0, Param.BETA2, Mux(factor == 1, Param.ALPHA2, Param.CHANGE_MIN)))
-                negate = bit == COEFFICIENT - 1
-                with m.If(coefficient[0]):
-                    m.d.sync += total.eq(Mux(negate, total + operand, total - operand))
-                m.d.sync += [operand.eq(operand << 1), coefficient.eq(coefficient >> 1), bit.eq(bit + 1)]
-                with m.If(bit == COEFFICIENT - 1):
-                    m.d.sync += factor.eq(factor + 1)
-                    m.next = "COEFFICIENT"
-                    with m.If(factor == 2):
-                        m.next = "CHANGE"
-            with m.State("CHANGE"):
-                m.d.comb += self.s_address.eq(Param.CHANGE_MIN)
-                scaled = total >> COEFFICIENT - 1
-                high, bottom = (1 << WORD - 1) - 1, -(1 << WORD - 1)
-                m.d.sync += change.eq(Mux(scaled > high, high, Mux(scaled < bottom, bottom, scaled)))
-                m.next = "CHANGE_LOW"
+                # From the lowest bit up, halving; the highest bit is the negative one, and is not halved.
+                self._history_address(m, which, newest)
+                is_last = bit == COEFFICIENT - 1
+                chosen = Mux(coefficient[0] & (history | (which == 0)), self.s_data, 0)
+                added = add_or_subtract(product, chosen, is_last)
+                m.d.sync += [product.eq(Mux(is_last, added, added >> 1)), coefficient.eq(coefficient >> 1), bit.eq(bit + 1)]
+                with m.If(is_last):
+                    m.next = "SUBTRACT"
+            with m.State("SUBTRACT"):
+                address(Mux(which == 0, Param.BETA2, Mux(which == 1, Param.ALPHA2, Param.CHANGE_MIN)))
+                m.d.comb += with_product.eq(1)
+                m.d.sync += [total.eq(result), which.eq(which + 1)]
+                m.next = "COEFFICIENT"
+                with m.If(which == 2):
+                    m.next = "CHANGE_LOW"
             with m.State("CHANGE_LOW"):
-                m.d.comb += self.s_address.eq(Mux(accept, Param.CHANGE_MAX, Param.CHANGE_REJECT))
-                with m.If(change < self.s_data):
-                    m.d.sync += change.eq(self.s_data)
+                address(Mux(accept, Param.CHANGE_MAX, Param.CHANGE_REJECT))
+                with m.If(below):
+                    m.d.sync += total.eq(operand)
                 m.next = "CHANGE_HIGH"
             with m.State("CHANGE_HIGH"):
-                with m.If(change > self.s_data):
-                    m.d.sync += change.eq(self.s_data)
+                with m.If(~below):
+                    m.d.sync += total.eq(operand)
+                m.next = "REMEMBER"
+            with m.State("REMEMBER"):
+                address(Param.CHANGE_LAST)
+                with m.If(accept):
+                    m.d.comb += self.s_write.eq(1)
+                    m.d.sync += [newest.eq(~newest), history.eq(1)]
+                m.next = "ADD_ADDRESS"
+            with m.State("ADD_ADDRESS"):
+                address(Param.STEP)
                 m.next = "ADD"
             with m.State("ADD"):
-                with m.If(accept):
-                    m.d.sync += [error1.eq(error), change1.eq(change)]
-                m.d.sync += change.eq(step + change)
+                address(Param.SIZE)
+                m.d.comb += [unsigned_word.eq(1), adding.eq(1)]
+                m.d.sync += total.eq(result)
                 m.next = "KEEP"
             with m.State("KEEP"):
-                m.d.comb += self.s_address.eq(Param.LOG_MIN)
-                with m.If(accept & clipped & (change < log_next)):
-                    m.d.sync += change.eq(log_next)
+                # A step that the frame's end cut short says little about longer ones: it never lowers the size.
+                address(Param.LOG_MIN)
+                m.d.comb += unsigned_word.eq(1)
+                with m.If(accept & clipped & below):
+                    m.d.sync += total.eq(operand)
                 m.next = "FLOOR"
             with m.State("FLOOR"):
-                m.d.comb += self.s_address.eq(Param.LOG_MAX)
-                with m.If(change < unsigned_data):
-                    m.d.sync += change.eq(unsigned_data)
+                address(Param.LOG_MAX)
+                m.d.comb += unsigned_word.eq(1)
+                m.d.sync += at_limit.eq(below)
+                with m.If(below):
+                    m.d.sync += total.eq(operand)
                 m.next = "CEILING"
             with m.State("CEILING"):
-                m.d.comb += self.s_address.eq(Param.HALT)
-                m.d.sync += log_next.eq(Mux(change > unsigned_data, unsigned_data, change))
-                m.next = "HALT"
-            with m.State("HALT"):
-                m.d.comb += self.s_address.eq(Param.HALT)
+                address(Param.HALT)
+                m.d.comb += unsigned_word.eq(1)
+                with m.If(~below):
+                    m.d.sync += total.eq(operand)
+                m.next = "SIZE"
+            with m.State("SIZE"):
+                address(Param.SIZE)
+                m.d.comb += self.s_write.eq(1)
+                m.d.sync += [shifter.eq(left), count.eq(TIME_WIDTH)]
                 with m.If(accept & self.time_left & (self.s_data != 0)):
-                    m.next = "HALT_TIME"
+                    m.next = "HALT_BITS"
                 with m.Else():
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
-            with m.State("HALT_TIME"):
-                m.d.sync += [shifter.eq(left), count.eq(TIME_WIDTH)]
-                m.next = "HALT_TIME_BITS"
-            with m.State("HALT_TIME_BITS"):
-                self._normalise(m, shifter, count, "HALT_PEAK")
-            with m.State("HALT_PEAK"):
-                # A one below the last bit ends the count for a peak of zero.
-                m.d.sync += [low.eq(count), shifter.eq(Cat(Const(1 << TIME_WIDTH - WORD - 1, TIME_WIDTH - WORD), self.peak, 0)), count.eq(WORD)]
-                m.next = "HALT_PEAK_BITS"
-            with m.State("HALT_PEAK_BITS"):
-                m.d.comb += self.s_address.eq(Param.HALT)
-                self._normalise(m, shifter, count, "HALT_JUDGE")
+            with m.State("HALT_BITS"):
+                address(Param.HALT)
+                normalise("HALT_JUDGE")
             with m.State("HALT_JUDGE"):
-                with m.If((low[:6] + count) <= self.s_data):
+                peak_bits = Signal(range(WORD))
+                for k in range(WORD - 1):
+                    with m.If(self.peak[k]):
+                        m.d.comb += peak_bits.eq(k + 1)
+                with m.If((count + peak_bits) <= self.s_data):
                     m.d.sync += left.eq(0)
                     m.d.comb += self.halted.eq(1)
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
         return m
 
-    @staticmethod
-    def _normalise(m: Module, shifter: Signal, count: Signal, then: str) -> None:
-        """Shift left until the top bit is one, counting down: leading zeros + 1 cycles."""
-        with m.If(shifter[-1]):
-            m.next = then
-        with m.Else():
-            m.d.sync += [shifter.eq(shifter << 1), count.eq(count - 1)]
+    def _history_address(self, m: Module, which: Signal, newest: Signal) -> None:
+        """The factor of a coefficient: this error, the last one, the last change."""
+        with m.Switch(which):
+            with m.Case(0):
+                m.d.comb += self.s_address.eq(Param.ERROR_0 | ~newest)
+            with m.Case(1):
+                m.d.comb += self.s_address.eq(Param.ERROR_0 | newest)
+            with m.Default():
+                m.d.comb += self.s_address.eq(Param.CHANGE_LAST)
