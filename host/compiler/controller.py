@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from liquid_accel.compiler.formats import Ranges
 from liquid_accel.compiler.options import CompileOptions
 from liquid_accel.compiler.target import Target
 from liquid_accel.rtl.formats import FLOAT_MANTISSA_BITS, LOG2, TICK_BITS, TIME_WIDTH, float_code
@@ -32,18 +31,18 @@ class Scales:
 
 def log_word(value: float) -> int:
     """log2 of a factor in Q4.11."""
-    return round(math.log2(value) * 2**LOG2.frac_bits)
+    return round(math.log2(value) * (1 << LOG2.frac_bits))
 
 
 def set_parameters(
-    target: Target, scales: Scales, units: int, tableau: ButcherTableau, options: CompileOptions, ranges: Ranges, unit: float
+    target: Target, scales: Scales, units: int, tableau: ButcherTableau, options: CompileOptions, first_step: float
 ) -> None:
-    """Write them all; `units` is the true size of the layer, `unit` the machine's time unit in the model's."""
+    """Write them all; `units` is the true size of the layer, `first_step` a sequence's first, in machine time units."""
     # Beyond it a dynamic narrowing would have to shift left.
     top = min(scales.stage_narrow, scales.error_narrow, TIME_WIDTH - 1)
     largest = (top << FLOAT_MANTISSA_BITS) | MANTISSA
     smallest = float_code(SMALLEST * 2**TICK_BITS, bias=0)
-    first = min(max(float_code(max(ranges.first_step / unit, SMALLEST) * 2**TICK_BITS, bias=0), smallest), largest)
+    first = min(max(float_code(max(first_step, SMALLEST) * 2**TICK_BITS, bias=0), smallest), largest)
     norm = units << 2 * ERROR_FRAC
     order = options.order or tableau.order
     # early halt: bits(time left) + bits(peak) <= HALT means time * slope < 2**HALT
@@ -59,8 +58,6 @@ def set_parameters(
         Param.CHANGE_MIN: log_word(options.min_factor),
         Param.CHANGE_MAX: log_word(options.max_factor),
         Param.CHANGE_REJECT: round(REJECT_LOG2 * 2**LOG2.frac_bits),
-        Param.ACCEPT_LOW: norm & 0xFFFF,
-        Param.ACCEPT_HIGH: norm >> 16,
         Param.LOG_ACCEPT: float_code(float(norm), bias=0),
         Param.HALT: max(halt, 0),
     }

@@ -48,7 +48,7 @@ def rshift(x: Int, n: Int | int) -> Int:
 def shift_count(shift: int, exponent: Int | int) -> tuple[Int, Bool]:
     """(clamp(shift - exponent, 0, 31), whether shift - exponent is below 0 and so counts as an event)."""
     wanted = np.asarray(shift - exponent, dtype=np.int64)
-    return np.clip(wanted, 0, SHIFT_MAX), wanted < 0
+    return np.minimum(np.maximum(wanted, 0), SHIFT_MAX), wanted < 0
 
 
 def matrix_product(x: npt.NDArray[np.float64], w: npt.NDArray[np.float64]) -> Int:

@@ -75,8 +75,10 @@ def execute(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) ->
         part = state.controller.take(index)
         if (part.remaining == 0).any():
             raise GoldenError(f"instruction at pc {pc}: PLAN with no time left")
-        cost = controller.plan(part, state.scalars(index))
+        scalars = state.scalars(index)
+        cost = controller.plan(part, scalars)
         state.controller.put(index, part)
+        state.put_scalars(index, scalars)
         return i.stall + cost
     elif i.control == Control.DECIDE:
         return i.stall + _decide(pc, index, state, rows)
@@ -100,6 +102,7 @@ def _frame(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) -> 
     state.controller.remaining[index] = dt_low | dt_high << 16
     first = index[(flags & Flag.FIRST) != 0]
     state.controller.fresh[first] = True
+    state.controller.history[first] = state.controller.at_limit[first] = False
     state.parity[first] = 0
     return Timing.FRAME
 
@@ -119,8 +122,10 @@ def _loop(pc: int, i: Instruction, index: Int, state: State) -> int:
 def _decide(pc: int, index: Int, state: State, rows: RowUnit) -> Int:
     part = state.controller.take(index)
     saturated, clipped, norm = part.saturated, part.clipped, part.norm
-    found = controller.decide(part, state.scalars(index))
+    scalars = state.scalars(index)
+    found = controller.decide(part, scalars)
     state.controller.put(index, part)
+    state.put_scalars(index, scalars)
     state.parity[index] ^= found.accept
     state.accepted[index] += found.accept
     state.rejected[index] += ~found.accept

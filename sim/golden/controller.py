@@ -15,7 +15,6 @@ from liquid_accel.rtl.isa import Param, Timing
 from liquid_accel.sim.golden.arithmetic import MANTISSA_MASK, MANTISSA_ONE, Bool, Int, sat16
 
 NORM_BITS = 24
-PEAK_BITS = 16
 _MARGIN_BITS = 7  # fraction bits of the controller's weights
 
 
@@ -24,27 +23,29 @@ class ControllerState:
     """Registers of the controller, each of shape (batch,).
 
     remaining    R, ticks left in the frame          step_ticks  T, the planned step
-    step_code    DT, its float code, unsigned        log_step    ls, the next step
-    last_error   el1                                 last_change x1
-    fresh        the next PLAN starts a sequence     clipped     the step is shorter than ls says
+    step_code    DT, its float code, unsigned        newest      which error word is the newest
+    fresh        the next PLAN starts a sequence     clipped     the step is shorter than its size says
+    history      a step of the sequence was accepted at_limit    the size was raised to the smallest
     norm, peak, saturated                            of the step under way
+
+    What is remembered from step to step is in the S memory (isa.Param).
     """
 
     remaining: Int
     step_ticks: Int
     step_code: Int
-    log_step: Int
-    last_error: Int
-    last_change: Int
+    newest: Int
     norm: Int
     peak: Int
     fresh: Bool
     clipped: Bool
     saturated: Bool
+    history: Bool
+    at_limit: Bool
 
     @classmethod
     def reset(cls, batch: int) -> ControllerState:
-        flags = {"fresh", "clipped", "saturated"}
+        flags = {"fresh", "clipped", "saturated", "history", "at_limit"}
         return cls(**{f.name: np.zeros(batch, np.bool_ if f.name in flags else np.int64) for f in fields(cls)})
 
     def take(self, index: Int) -> ControllerState:
@@ -68,26 +69,32 @@ def pseudo_log2(n: Int) -> Int:
     return exponent << FLOAT_MANTISSA_BITS | (n << FLOAT_MANTISSA_BITS >> exponent) & MANTISSA_MASK
 
 
-def plan(c: ControllerState, scalars: Int) -> Int:
-    """Choose the next step, in place; `scalars` is the S memory, (batch, words). Returns the cost without the stall.
+def _word(value: Int) -> Int:
+    """An unsigned 16-bit value as the signed word that S holds."""
+    return ((value + 0x8000) & 0xFFFF) - 0x8000
 
-    The caller has seen to it that time is left.
+
+def plan(c: ControllerState, scalars: Int) -> Int:
+    """Choose the next step, in place; `scalars` is the S memory, (batch, words), of which SIZE and STEP are written.
+
+    Returns the cost without the stall. The caller has seen to it that time is left.
     """
-    c.log_step = np.where(c.fresh, scalars[:, Param.LOG_START] & 0xFFFF, c.log_step)
-    c.last_error = np.where(c.fresh, 0, c.last_error)
-    c.last_change = np.where(c.fresh, 0, c.last_change)
+    size = np.where(c.fresh, scalars[:, Param.LOG_START], scalars[:, Param.SIZE]) & 0xFFFF
+    scalars[:, Param.SIZE] = _word(size)
     for flag in (c.fresh, c.saturated, c.norm, c.peak):
         flag[:] = 0
-    exponent = c.log_step >> FLOAT_MANTISSA_BITS
-    wanted = (MANTISSA_ONE + (c.log_step & MANTISSA_MASK)) << 20 >> (31 - exponent)
+    exponent = size >> FLOAT_MANTISSA_BITS
+    top = (MANTISSA_ONE + (size & MANTISSA_MASK)) << 20
+    wanted = top >> (31 - exponent)
     rest = c.remaining
     last = rest <= wanted
-    halved = ~last & (rest - wanted < wanted)
-    c.step_ticks = np.where(last, rest, np.where(halved, (rest + 1) >> 1, wanted))
+    halved = ~last & ((exponent == 31) | (rest < top >> np.maximum(30 - exponent, 0)))
+    c.step_ticks = np.where(last, rest, np.where(halved, rest >> 1, wanted))
     c.clipped = last | halved
-    c.step_code = np.where(c.clipped, pseudo_log2(c.step_ticks), c.log_step)
-    normalise = np.where(c.clipped, TIME_WIDTH - bit_length(c.step_ticks) + 1, 0)
-    return Timing.PLAN + (32 - exponent) + normalise
+    c.step_code = np.where(c.clipped, pseudo_log2(c.step_ticks), size)
+    scalars[:, Param.STEP] = _word(c.step_code)
+    normalise = np.where(c.clipped, TIME_WIDTH - bit_length(c.step_ticks) + 2, 0)
+    return Timing.PLAN + (32 - exponent) + np.where(halved, 2, 0) + normalise
 
 
 @dataclass
@@ -110,38 +117,45 @@ def decide(c: ControllerState, scalars: Int) -> Decision:
 
     Parity and the counters are the caller's.
     """
+    everyone = np.arange(len(scalars))
 
     def s(name: Param) -> Int:
-        word: Int = scalars[:, name]
+        word: Int = scalars[:, name].copy()
         return word
 
-    bound = s(Param.ACCEPT_LOW) & 0xFFFF | (s(Param.ACCEPT_HIGH) & 0xFF) << 16
-    ok = (c.norm <= bound) & ~c.saturated
-    smallest, largest = s(Param.LOG_MIN) & 0xFFFF, s(Param.LOG_MAX) & 0xFFFF
-    accept = ok | (c.step_code <= smallest)
+    n = c.norm | 1
+    excess = pseudo_log2(n) - (s(Param.LOG_ACCEPT) & 0xFFFF)
+    ok = (excess <= 0) & ~c.saturated
+    accept = ok | c.at_limit
+    limited = accept & ~ok
     c.remaining = np.where(accept, c.remaining - c.step_ticks, c.remaining)
 
-    n = c.norm | 1
-    error = (pseudo_log2(n) - (s(Param.LOG_ACCEPT) & 0xFFFF)) >> 1
-    total = (
-        (s(Param.SAFETY) << _MARGIN_BITS)
-        - _low_byte(s(Param.BETA1)) * error
-        - _low_byte(s(Param.BETA2)) * c.last_error
-        - _low_byte(s(Param.ALPHA2)) * c.last_change
+    error = excess >> 1
+    scalars[everyone, Param.ERROR_0 + (1 - c.newest)] = error
+    last_error, last_change = scalars[everyone, Param.ERROR_0 + c.newest], s(Param.CHANGE_LAST)
+    change = (
+        s(Param.SAFETY)
+        - (_low_byte(s(Param.BETA1)) * error >> _MARGIN_BITS)
+        - np.where(c.history, _low_byte(s(Param.BETA2)) * last_error >> _MARGIN_BITS, 0)
+        - np.where(c.history, _low_byte(s(Param.ALPHA2)) * last_change >> _MARGIN_BITS, 0)
     )
-    change = np.maximum(sat16(total >> _MARGIN_BITS), s(Param.CHANGE_MIN))
+    change = np.maximum(change, s(Param.CHANGE_MIN))
     change = np.minimum(change, np.where(accept, s(Param.CHANGE_MAX), s(Param.CHANGE_REJECT)))
+    scalars[:, Param.CHANGE_LAST] = np.where(accept, change, last_change)
+    c.newest = np.where(accept, 1 - c.newest, c.newest)
+    c.history = c.history | accept
+
     wanted = c.step_code + change
     # A step that was cut short says little about how long the next may be.
-    wanted = np.where(accept & c.clipped, np.maximum(wanted, c.log_step), wanted)
-    c.log_step = np.minimum(np.maximum(wanted, smallest), largest)
-    c.last_error = np.where(accept, error, c.last_error)
-    c.last_change = np.where(accept, change, c.last_change)
+    wanted = np.where(accept & c.clipped, np.maximum(wanted, s(Param.SIZE) & 0xFFFF), wanted)
+    smallest, largest = s(Param.LOG_MIN) & 0xFFFF, s(Param.LOG_MAX) & 0xFFFF
+    c.at_limit = wanted < smallest
+    scalars[:, Param.SIZE] = _word(np.minimum(np.maximum(wanted, smallest), largest))
 
     checked = accept & (c.remaining > 0) & (s(Param.HALT) != 0)
-    time_bits, peak_bits = bit_length(c.remaining), bit_length(c.peak)
-    halt = checked & (time_bits + peak_bits <= s(Param.HALT))
-    check_cost = Timing.HALT_CHECK + (TIME_WIDTH - time_bits) + (PEAK_BITS - peak_bits)
+    time_bits = bit_length(c.remaining)
+    halt = checked & (time_bits + bit_length(c.peak) <= s(Param.HALT))
+    check_cost = Timing.HALT_CHECK + (TIME_WIDTH - time_bits)
     cost = Timing.DECIDE + (NORM_BITS - bit_length(n)) + np.where(checked, check_cost, 0)
     c.remaining = np.where(halt, 0, c.remaining)
-    return Decision(accept, accept & ~ok, halt, cost)
+    return Decision(accept, limited, halt, cost)

@@ -33,7 +33,7 @@ class GoldenMachine:
     shared         memories that the program cannot write; those of another machine, to share them
     check_hazards  also check that the program respects the latencies of the datapath (one sequence, no shortcuts; slow)
     whole_loops    run loops of independent rows at once; results are the same without
-    limit          instructions that the batch may execute in a run, against programs that never end
+    limit          instructions that a sequence may execute in a frame, against programs that never end
 
     Raises GoldenError for programs that break what docs/isa.md asks of the compiler, IllegalInstruction among others.
     """
@@ -46,7 +46,7 @@ class GoldenMachine:
         shared: SharedMemory | None = None,
         check_hazards: bool = False,
         whole_loops: bool = True,
-        limit: int = 1 << 40,
+        limit: int = 1 << 20,
     ) -> None:
         if check_hazards and batch != 1:
             raise ValueError(f"hazards are checked on one sequence, not on {batch}")
@@ -149,7 +149,7 @@ class GoldenMachine:
         return self.rows.log.sort(self.rows.frames.count)
 
     def _interpret(self) -> None:
-        state, left = self.state, self.limit
+        state, executed = self.state, np.zeros(self.batch, np.int64)
         state.pc[:] = np.where(state.pc >= _PARKED, state.pc - _PARKED, state.pc)
         if self._generation != self.shared.generation:
             self._generation, self._loops = self.shared.generation, {}
@@ -161,11 +161,13 @@ class GoldenMachine:
             r = state.r[index]
             if r.min() != r.max():
                 index = index[r == r.min()]
-            left -= len(index)
-            if left < 0:
-                raise GoldenError(f"instruction at pc {pc}: the program does not come to an end")
             instruction = self.shared.instruction(pc)
+            executed[index] += 1
+            if executed[index[0]] > self.limit:
+                raise GoldenError(f"instruction at pc {pc}: the frame does not come to an end")
             if instruction.op == Op.CONTROL:
+                if instruction.control == Control.FRAME:
+                    executed[index] = 0
                 self._control(pc, instruction, index)
             else:
                 self._product(pc, instruction, index)

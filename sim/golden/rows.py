@@ -160,7 +160,7 @@ class RowUnit:
             squares = np.minimum(np.abs(out), NORM_CLAMP) ** 2
             c.norm[index] = (c.norm[index] + squares.sum(axis=(1, 2))) & NORM_MASK
         if f.peak:
-            c.peak[index] = np.maximum(c.peak[index], np.minimum(np.abs(out), HIGH).max(axis=(1, 2)))
+            c.peak[index] |= np.bitwise_or.reduce(np.minimum(np.abs(out), HIGH), axis=(1, 2))
         count = events.per_sequence()
         if count is not None:
             state.saturations[index] += count

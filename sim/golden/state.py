@@ -109,3 +109,7 @@ class State:
     def scalars(self, index: Int) -> Int:
         """The S memory of the sequences `index`: (sequences, words)."""
         return self.banks[Space.S].per_sequence(self.batch)[index]
+
+    def put_scalars(self, index: Int, words: Int) -> None:
+        """The inverse of `scalars`."""
+        self.banks[Space.S].per_sequence(self.batch)[index] = words
