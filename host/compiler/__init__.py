@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""From a trained model to an image: quantise, choose formats, fill tables, place, write the program, schedule, predict."""
+"""From a trained model to an image: formats, quantised weights, tables, memory map, program, stalls, prediction."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def compile(
 ) -> Image:
     """Compile a checkpoint (or the file that holds one) for a machine of `config`, by default the preset up5k.
 
-    `calibration` shows the compiler what values occur; without it, data are drawn from the ranges that the checkpoint stores.
-    Raises `UserError` for a layer that no program can be made for, a model that does not fit, or a damaged file.
+    `calibration` shows the compiler what values occur; without it, data are drawn from the ranges that the checkpoint
+    stores. Raises `UserError` for a layer that no program can be made for, a model that does not fit, a damaged file.
     """
     from liquid_accel.compiler import backend
 

@@ -77,7 +77,7 @@ def build(model: Checkpoint, calibration: Dataset | None, config: LiquidConfig, 
 
 
 def data_dt(image: Image, data: Dataset) -> npt.NDArray[np.float64]:
-    """dt (B, T) of a data set in the unit of DATA's dt; where the file held none, it was filled in in the model's unit."""
+    """dt (B, T) of a data set in the unit of DATA's dt. Where the file held none, it was filled in with the model's."""
     return data.dt if data.dt_given else data.dt * (image.time_unit_s or 1.0)
 
 

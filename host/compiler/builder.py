@@ -17,7 +17,7 @@ COUNT_RHS = 1 << 15
 
 
 def place(field: str, slot: Slot, other: bool = False) -> dict[str, int]:
-    """Fields that address a slot: `field` and, for a parity pair, its parity select; `other` is the one that p does not."""
+    """Fields that address a slot: `field` and, for a parity pair, its parity select; `other`: the opposite one."""
     parity = {f"{field}_par": 1} if slot.pair else {}
     return {field: slot.other if other else slot.row, **parity}
 
@@ -31,6 +31,11 @@ def to_element(slot: Slot, other: bool = False) -> dict[str, int]:
     """Fields that write the result to an element memory, at the slot's place."""
     mask = {"A": isa.E_A, "B": isa.E_B, "C": isa.E_C, "S": isa.E_S}[slot.space.name]
     return {**place("e", slot, other), "e_mask": mask}
+
+
+def _fields(values: dict[str, int]) -> dict[str, Any]:
+    """The same for a call whose other arguments have other types."""
+    return {**values}
 
 
 def finish(*parts: Mapping[str, Any], **fields: Any) -> Finish:
@@ -60,7 +65,7 @@ def dot(matrix: Matrix, source: Slot, done: Finish, lanes: int, comment: str, ot
 def terms(parts: Sequence[tuple[Slot, bool, int]], done: Finish, comment: str) -> list[Instruction]:
     """A row of sum_j s_j v_j; `parts` holds (vector, whether the other parity, address of its scalar)."""
     chain = [
-        Instruction(Op.TERM, **place("x", slot, other), indexed=1, w=scalar, comment=comment)
+        Instruction(Op.TERM, indexed=1, w=scalar, comment=comment, **_fields(place("x", slot, other)))
         for slot, other, scalar in parts
     ]
     chain[-1] = replace(chain[-1], last=1, finish=done)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which values a network takes, and the number format of each: from interval bounds where they are tight, else as seen in data.
+"""Which values a network takes, and the number format of each: from bounds where they are tight, else as seen in data.
 
-A bound |A x + a| <= |A| X + |a| with |x| <= X holds for every input whose features stay within the stored range. Behind a wide
-layer it is several times what ever comes; a format is then chosen for what the calibration data showed, with `MARGIN` to spare.
+A bound |A x + a| <= |A| X + |a| with |x| <= X holds for every input whose features stay within the stored range. Behind
+a wide layer it is several times what ever comes; a format is then chosen for what the calibration data showed, with
+`MARGIN` to spare.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 WORD_MAX = (1 << (formats.WORD - 1)) - 1
 MARGIN = 1.25  # of what was seen
 TOP_FRAC = 14  # finest format that is chosen for anything but an error
+SPARE_BITS = 3  # that a value's bound may cost in resolution
 THIN_BITS = 0.25  # less room than this above the largest value is worth a warning
 SHORTEST = 2.0**-12  # time constant, of the model's unit, below which none is looked at
 # Formats of what goes into a function: +-8 or +-16. Beyond, tanh and sigmoid are flat; tau is held.
@@ -45,7 +47,7 @@ class Extent:
 
 @dataclass
 class Ranges:
-    """Extents by name; in the model's unit of time: the data's time steps, the largest 1/tau, an adaptive solver's first step."""
+    """Extents by name; in the model's unit of time: the data's time steps, the largest 1/tau, a first step."""
 
     extents: dict[str, Extent] = field(default_factory=dict)
     dts: Floats = field(default_factory=lambda: np.ones(1))
@@ -127,7 +129,7 @@ def _dense(
     return solvers.activation(layer.activation)(values), np.ones(len(layer.bias))
 
 
-# ---- Choices -----------------------------------------------------------------------------------------------------------
+# ---- Choices -------------------------------------------------------------------------------------------------
 
 
 def finest(largest: float, top: int = TOP_FRAC) -> int:
@@ -141,9 +143,9 @@ def finest(largest: float, top: int = TOP_FRAC) -> int:
 
 
 def value_frac(extent: Extent) -> int:
-    """Fraction bits of a value that must not be clamped: by its bound, or where that costs bits, as seen with margin."""
-    by_bound = finest(extent.bound) if extent.bound <= WORD_MAX else -1
-    return max(by_bound, finest(min(extent.bound, MARGIN * max(extent.seen, extent.bound / 16))))
+    """Fraction bits of a value that must not be clamped: by its bound, unless that is far beyond what was seen."""
+    by_bound = finest(extent.bound) if extent.bound <= WORD_MAX else 0
+    return max(by_bound, finest(MARGIN * extent.seen) - SPARE_BITS)
 
 
 def function_frac(*extents: Extent) -> int:
@@ -163,11 +165,12 @@ def entry(name: str, frac_bits: int, largest: float, source: str) -> Format:
     return Format(name, text, frac_bits, float(f"{largest:.6g}"), round(room, 2), source)
 
 
-def described(name: str, frac_bits: int, extent: Extent) -> Format:
-    """The same for a value with an extent: by its bound if that fits, else by what was seen."""
+def described(name: str, frac_bits: int, extent: Extent, flat: bool = False) -> Format:
+    """The same for a value with an extent: by its bound if that fits, else by what was seen. `flat`: beyond the format the
+    function that follows changes no more."""
     if extent.bound <= WORD_MAX / 2.0**frac_bits:
         return entry(name, frac_bits, extent.bound, "bound")
-    return entry(name, frac_bits, extent.seen, "calibration")
+    return entry(name, frac_bits, extent.seen, "flat beyond" if flat else "calibration")
 
 
 def thin(formats_: list[Format]) -> list[str]:

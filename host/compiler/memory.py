@@ -18,8 +18,8 @@ _FIELD = {
 
 @dataclass(frozen=True)
 class Slot:
-    """Rows [row, row + rows) of a memory. A `pair` has as many again with the top bit of the row inverted: `row` is the one
-    that parity 0 addresses, `other` the one beside it."""
+    """Rows [row, row + rows) of a memory. A `pair` has as many again with the top bit of the row inverted: `row` is the
+    one that parity 0 addresses, `other` the one beside it."""
 
     space: Space
     row: int

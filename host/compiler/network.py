@@ -30,7 +30,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Liquid:
-    """tau dh/dt = -h + act(W h + [U x] + b), tau = softplus(V x + c); `drive` holds U and b, or b alone (`weight` None)."""
+    """tau dh/dt = -h + act(W h + [U x] + b), tau = softplus(V x + c); `tau` holds V and c, `input_weight` U or None."""
 
     name: str
     recurrent: Floats

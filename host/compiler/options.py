@@ -31,7 +31,7 @@ class CompileOptions:
     solver                  a name of `available()`
     steps                   sub-steps a frame of a gated solver, 1 to 16
     rtol, atol              an adaptive step is accepted if rms_i(e_i / (atol + rtol |h_i|)) <= 1
-    safety, order           of the controller: log2 of the change = log2(safety) - log2(error) / order; order 0: the tableau's
+    safety, order           log2 of a step's change is log2(safety) - log2(error) / order; order 0: the tableau's
     min_factor, max_factor  limits of one change of the step
     early_halt              skip the rest of a frame where remaining time times the fastest slope is below atol
     """

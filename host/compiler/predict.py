@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from liquid_accel.data import Dataset
 from liquid_accel.image import CycleModel, Image
-from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.formats import LOG2, TICK_BITS, float_code
 from liquid_accel.rtl.isa import TRAILER_WORDS, Cond, Control, Flag, Instruction, Op, Space, Timing
+
+if TYPE_CHECKING:
+    from liquid_accel.sim.golden import GoldenMachine
 
 WORD_MIN = -(1 << 15)
 WORD_MAX = -WORD_MIN - 1
@@ -20,7 +23,7 @@ MEASURED_SEQUENCES = 64  # that a mean is taken over
 
 
 def path_cycles(program: list[Instruction], first: bool, time_left: bool) -> int:
-    """Cycles from FRAME to DONE of a program whose way depends on nothing but the frame; ValueError for an adaptive one."""
+    """Cycles from FRAME to DONE of a program whose way depends on the frame alone; ValueError for an adaptive one."""
     holds = {
         Cond.ALWAYS: True, Cond.FIRST: first, Cond.NOT_FIRST: not first, Cond.TIME_LEFT: time_left,
         Cond.NO_TIME_LEFT: not time_left, Cond.TRACE: False, Cond.NOT_TRACE: True,
@@ -73,7 +76,7 @@ def frame_words(image: Image, x: npt.NDArray[np.floating], dt: npt.NDArray[np.fl
     return (np.concatenate([header, words], axis=1) & 0xFFFF).astype(np.uint16)
 
 
-def machine(image: Image, batch: int, check_hazards: bool = False):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def machine(image: Image, batch: int, check_hazards: bool = False) -> GoldenMachine:
     """A golden machine with the image in its memories."""
     from liquid_accel.sim.golden import GoldenMachine
 
@@ -84,7 +87,7 @@ def machine(image: Image, batch: int, check_hazards: bool = False):  # type: ign
 
 
 def measured(image: Image, data: Dataset, dt: npt.NDArray[np.float64]) -> CycleModel:
-    """The model with the means over up to `MEASURED_SEQUENCES` sequences, spread over the data; `dt` (B, T) in DATA's unit."""
+    """The model with means over up to `MEASURED_SEQUENCES` of the sequences; `dt` (B, T) in the unit of DATA's dt."""
     chosen = np.unique(np.linspace(0, len(data.x) - 1, MEASURED_SEQUENCES).astype(np.int64))
     lengths = data.lengths[chosen]
     frames = [frame_words(image, data.x[b, :n], dt[b, :n]) for b, n in zip(chosen, lengths, strict=True)]
@@ -112,5 +115,3 @@ def trailer(words: npt.NDArray[np.uint16]) -> dict[str, int]:
         "rejected": rejected, "mac_cycles": mac_low | mac_high << 16, "saturations": saturations,
     }  # fmt: skip
 
-
-__all__ = ["LiquidConfig", "fixed_model", "frame_words", "machine", "measured", "path_cycles", "trailer"]

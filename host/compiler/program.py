@@ -26,7 +26,15 @@ from liquid_accel.compiler.target import Operand, Target
 from liquid_accel.compiler.writer import FLOAT_SHIFT, WORD_BOUND, Layer, Writer, function_bound
 from liquid_accel.errors import UserError
 from liquid_accel.rtl.isa import (
-    HEADER_WORDS, MARK_VECTOR, TRAILER_WORDS, Cond, Control, Factor, Instruction, Op, Space,
+    HEADER_WORDS,
+    MARK_VECTOR,
+    TRAILER_WORDS,
+    Cond,
+    Control,
+    Factor,
+    Instruction,
+    Op,
+    Space,
 )  # fmt: skip
 from liquid_accel.rtl.tableaus import TABLEAUS
 
@@ -48,7 +56,7 @@ class Program:
 
 
 def write(target: Target, network: Network, ranges: Ranges, options: CompileOptions, unit: float) -> Program:
-    """Write the program of `network` and everything it needs into `target`. `unit`: machine time unit in the model's."""
+    """Write the program of `network` and all it needs into `target`. `unit`: the machine's time unit in the model's."""
     writer = Writer(target, network, ranges, options, unit)
     builder, liquid = writer.builder, network.liquid
     inputs = (network.before[0] if network.before else liquid.tau).weight.shape[1]
@@ -101,12 +109,14 @@ def _solve(writer: Writer, x: Operand, h: Slot, base: Slot) -> None:
     """Tau and input products, and the solver."""
     target, liquid, extents, options = writer.target, writer.network.liquid, writer.ranges.extents, writer.options
     tau = liquid.tau
-    tau_extent, pre_extent = extents[f"{tau.name}.pre"], extents[f"{liquid.name}.pre"]
-    tau_frac = formats.function_frac(tau_extent)
+    tau_frac = formats.function_frac(extents[f"{tau.name}.pre"])
     # Each of the two terms must fit; where their sum does not the activation is flat.
-    pre_frac = formats.function_frac(extents[f"{liquid.name}.drive"], extents[f"{liquid.name}.recurrent"])
-    target.formats.append(formats.described("tau pre-activation", tau_frac, tau_extent))
-    target.formats.append(formats.described(f"{liquid.name} pre-activation", pre_frac, pre_extent))
+    parts = {"input term u": extents[f"{liquid.name}.drive"], "product W h": extents[f"{liquid.name}.recurrent"]}
+    pre_frac = formats.function_frac(*parts.values())
+    target.formats.append(formats.described("tau pre-activation", tau_frac, extents[f"{tau.name}.pre"]))
+    target.formats.extend(formats.described(name, pre_frac, extent) for name, extent in parts.items())
+    whole = formats.described("pre-activation W h + u", pre_frac, extents[f"{liquid.name}.pre"], flat=True)
+    target.formats.append(whole)
     target.formats.append(formats.entry("state h", writer.state_frac, 1.0, "bound"))
 
     solver: GatedSolver | AdaptiveSolver

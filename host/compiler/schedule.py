@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Stalls: the smallest that keep every hazard of docs/isa.md away, found by following the program.
 
-The program is followed from FRAME on, with both parities, through every way that its forward jumps leave open, loops over all
-their rows. What is under way is kept as the snapshot slot of the last write of each row. A backward jump, PLAN and
-DECIDE wait until nothing is under way, so that the ways behind them begin afresh.
+The program is followed from FRAME on, with both parities, through every way that its forward jumps leave open, loops
+over all their rows. What is under way is kept as the snapshot slot of the last write of each row. A backward jump, PLAN
+and DECIDE wait until nothing is under way, so that the ways behind them begin afresh.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from dataclasses import dataclass, field, replace
 from liquid_accel.image import space_rows
 from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.isa import (
-    STALL_MAX, AddSource, Cond, Control, Factor, Instruction, Op, Space, Timing, drain,
+    STALL_MAX,
+    AddSource,
+    Cond,
+    Control,
+    Factor,
+    Instruction,
+    Op,
+    Space,
+    Timing,
+    drain,
 )  # fmt: skip
 
 Row = tuple[Space, int]
@@ -167,7 +176,7 @@ class Scheduler:
         return self.earliest(i, 0, flight)
 
     def _loop(self, loop: list[Instruction], rows: int, flights: list[Flight]) -> tuple[list[int], list[Flight]]:
-        """Stalls of a LOOP and of its body, the latter one an instruction for all rows, and what is under way behind it.
+        """Stalls of a LOOP and of its body, one an instruction for all rows, and what is under way behind it.
 
         The body has what its own rows need of one another; what they need of earlier instructions is waited for at the
         LOOP. Each cycle less there would have to be made up for in the body, in every row and so at no gain.

@@ -10,7 +10,11 @@ import numpy.typing as npt
 
 from liquid_accel.compiler.memory import Allocator, Slot
 from liquid_accel.compiler.quantise import (
-    ACCUMULATOR_LIMIT, Quantised, pack_weights, prove_accumulator, quantise_words,
+    ACCUMULATOR_LIMIT,
+    Quantised,
+    pack_weights,
+    prove_accumulator,
+    quantise_words,
 )  # fmt: skip
 from liquid_accel.compiler.tables import Table
 from liquid_accel.image import Bound, Format, TensorPlace, Words, row_words

@@ -33,10 +33,8 @@ WORD_BOUND = 1 << 15  # magnitude of a word about which nothing else is known
 
 @dataclass(frozen=True)
 class Layer:
-    """The liquid layer, placed: h in the vector and the B memory (parity pairs), u in the A memory, W, the activation.
-
-    `word_bound`: largest magnitude of a word of f = act(W h + u).
-    """
+    """The liquid layer, placed: h in the vector and the B memory (parity pairs), u in the A memory, W, and the fields
+    that read the activation's table."""
 
     size: int
     h: Slot
@@ -95,7 +93,7 @@ class Writer:
             # Where the pre-activation is clamped the function is flat.
             fields = {**self.table(table), "quiet_pre": 1}
             bound = function_bound(table, frac_out)
-        self.target.formats.append(formats.described(f"{layer.name} pre-activation", frac, extent))
+        self.target.formats.append(formats.described(f"{layer.name} pre-activation", frac, extent, layer.activation is not None))
         matrix = self.matrix(f"{layer.name}.weight", layer.weight, source, frac)
         bias = self.target.bias(f"{layer.name}.bias", layer.bias, frac)
         slot = source.slot

@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Compiled programs on the golden model against the float reference, and everything that the compiler refuses."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toys import run_golden, toy_data, toy_model
+
+from liquid_accel import checkpoint, data
+from liquid_accel.checkpoint import Linear, Ltc, Mean
+from liquid_accel.compiler import CompileOptions, available, compile, predict
+from liquid_accel.compiler.backend import data_dt
+from liquid_accel.compiler.options import SOLVERS
+from liquid_accel.errors import UserError
+from liquid_accel.image import Image
+from liquid_accel.rtl.config import LiquidConfig, preset
+from liquid_accel.rtl.isa import Status
+from liquid_accel.rtl.tableaus import GATES, TABLEAUS, ButcherTableau
+from liquid_accel.shipped import shipped
+from liquid_accel.sim import reference
+
+IRREGULAR = np.random.default_rng(3).choice([0.0, 0.01, 0.3, 1.0, 4.0], size=(6, 7))
+STATE_TOLERANCE = 2e-3  # of a fixed-step state: eight units of Q3.12
+
+
+def rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(x**2)))
+
+
+@pytest.mark.parametrize("solver", ["fused", "expeuler"])
+@pytest.mark.parametrize("form", ["input", "literal"])
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+@pytest.mark.parametrize("before", [(8,), (), (5, 6)])
+def test_gated_steps_follow_the_float_reference_of_the_quantised_network(
+    small_config: LiquidConfig, solver: str, form: str, activation: str, before: tuple[int, ...]
+) -> None:
+    model, frames = toy_model(form=form, activation=activation, before=before), toy_data()
+    image = compile(model, calibration=frames, config=small_config, options=CompileOptions(solver=solver, steps=3))
+    run = run_golden(image, frames, check_hazards=True)
+    exact = reference.run(model, frames, solver, steps=3, weights=image.dequantised())
+    assert np.abs(run.states - exact.states).max() < STATE_TOLERANCE
+    assert np.abs(run.outputs - exact.outputs).max() < 4e-3
+    assert (run.counters["rhs_evals"] == 3 * run.inside).all()
+    assert not run.counters["saturations"].any()
+
+
+@pytest.mark.parametrize("form", ["input", "literal"])
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_adaptive_steps_keep_their_tolerance(small_config: LiquidConfig, form: str, activation: str) -> None:
+    model, frames = toy_model(form=form, activation=activation), toy_data(dt=IRREGULAR)
+    options = CompileOptions(solver="bs32", rtol=2e-3, atol=2e-3)
+    image = compile(model, calibration=frames, config=small_config, options=options)
+    run = run_golden(image, frames, check_hazards=True)
+    exact = reference.run(model, frames, "exact", weights=image.dequantised())
+    error = rms((run.states - exact.states)[run.inside])
+    assert error < 6e-3
+    accepted, rejected, evals = (run.counters[name] for name in ("accepted", "rejected", "rhs_evals"))
+    moving = run.inside & (frames.dt > 0)
+    assert np.array_equal(evals, moving + 3 * (accepted + rejected))
+    assert (accepted[moving] >= 1).all()
+    assert not (run.counters["status"] & Status.STEP_LIMIT).any()
+    looser = compile(model, calibration=frames, config=small_config, options=replace(options, rtol=5e-2, atol=5e-2))
+    fewer = run_golden(looser, frames)
+    assert fewer.counters["rhs_evals"].sum() < evals.sum()
+    assert rms((fewer.states - exact.states)[run.inside]) > error
+
+
+def fractions(*texts: str) -> tuple[Fraction, ...]:
+    return tuple(Fraction(text) for text in texts)
+
+
+# Heun's method with Euler's inside: two stages, the last not the first of the next step.
+HEUN21 = ButcherTableau(
+    "heun21", 2, (fractions(), fractions("1")), fractions("1/2", "1/2"), fractions("-1/2", "1/2"), False, "Heun 1900"
+)
+# Seven stages, coefficients up to 11.6, first-same-as-last.
+DOPRI5 = ButcherTableau(
+    "dopri5",
+    5,
+    (
+        fractions(),
+        fractions("1/5"),
+        fractions("3/40", "9/40"),
+        fractions("44/45", "-56/15", "32/9"),
+        fractions("19372/6561", "-25360/2187", "64448/6561", "-212/729"),
+        fractions("9017/3168", "-355/33", "46732/5247", "49/176", "-5103/18656"),
+        fractions("35/384", "0", "500/1113", "125/192", "-2187/6784", "11/84"),
+    ),
+    fractions("35/384", "0", "500/1113", "125/192", "-2187/6784", "11/84", "0"),
+    fractions("71/57600", "0", "-71/16695", "71/1920", "-17253/339200", "22/525", "-1/40"),
+    True,
+    "Dormand, Prince 1980",
+)
+
+
+@pytest.mark.parametrize("tableau", [HEUN21, DOPRI5], ids=lambda t: t.name)
+def test_another_embedded_pair_is_data_alone(
+    config: LiquidConfig, tableau: ButcherTableau, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TABLEAUS, tableau.name, tableau)
+    model, frames = toy_model(), toy_data(dt=IRREGULAR)
+    options = CompileOptions(solver=tableau.name, rtol=2e-3, atol=2e-3)
+    image = compile(model, calibration=frames, config=config, options=options)
+    run = run_golden(image, frames, check_hazards=True)
+    exact = reference.run(model, frames, "exact", weights=image.dequantised())
+    assert rms((run.states - exact.states)[run.inside]) < 4e-3
+
+
+@pytest.mark.parametrize("solver", ["fused", "bs32"])
+def test_tracing_changes_no_output_and_no_counter(small_config: LiquidConfig, solver: str) -> None:
+    model, frames = toy_model(), toy_data(dt=IRREGULAR)
+    image = compile(model, calibration=frames, config=small_config, options=CompileOptions(solver=solver))
+    plain, traced = run_golden(image, frames, trace=False), run_golden(image, frames)
+    assert np.array_equal(plain.outputs, traced.outputs)
+    assert all(np.array_equal(plain.counters[name], traced.counters[name]) for name in plain.counters)
+
+
+@pytest.mark.parametrize("solver", ["fused", "bs32"])
+def test_a_frame_of_no_time_moves_nothing_but_the_mean(small_config: LiquidConfig, solver: str) -> None:
+    model = toy_model()
+    times = np.ones((6, 7))
+    times[:, 1] = 0.0
+    frames = toy_data(dt=times)
+    image = compile(model, calibration=frames, config=small_config, options=CompileOptions(solver=solver))
+    run = run_golden(image, frames)
+    assert np.array_equal(run.states[:, 0], run.states[:, 1])
+    assert not run.counters["rhs_evals"][:, 1].any()
+    assert np.abs(run.outputs[:, 0] - run.outputs[:, 1]).max() <= 2.0**-image.output_frac_bits * 4
+
+
+@pytest.mark.parametrize("solver", ["fused", "expeuler"])
+@pytest.mark.parametrize("steps", [1, 4, 16])
+def test_predicted_cycles_of_fixed_steps_are_exact(config: LiquidConfig, solver: str, steps: int) -> None:
+    model, frames = toy_model(), toy_data(dt=IRREGULAR)
+    image = compile(model, calibration=frames, config=config, options=CompileOptions(solver=solver, steps=steps))
+    run = run_golden(image, frames, trace=False)
+    first = np.zeros_like(run.inside)
+    first[:, 0] = True
+    still = frames.dt == 0
+    kinds = [first & ~still, ~first & ~still, first & still, ~first & still]
+    assert image.cycles.exact
+    counts = [int((run.inside & kind).sum()) for kind in kinds]
+    assert min(counts) > 0
+    assert image.predicted_cycles(*counts) == run.counters["cycles"].sum()
+
+
+def test_predicted_cycles_of_adaptive_steps_are_near(config: LiquidConfig) -> None:
+    model = toy_model()
+    image = compile(
+        model, calibration=toy_data(sequences=40), config=config, options=CompileOptions(solver="bs32")
+    )
+    other = toy_data(seed=9, sequences=40)
+    run = run_golden(image, other)
+    assert not image.cycles.exact
+    first, frames = len(run.inside), int(run.inside.sum())
+    assert image.predicted_cycles(first, frames - first) == pytest.approx(run.counters["cycles"].sum(), rel=0.1)
+
+
+def test_a_time_unit_in_seconds_is_only_a_unit(small_config: LiquidConfig) -> None:
+    """A model whose time constants are counted in units of 20 ms, over data in seconds."""
+    in_frames = compile(toy_model(), calibration=toy_data(dt=IRREGULAR), config=small_config)
+    model = toy_model(time_unit_s=0.02)
+    frames = toy_data(dt=IRREGULAR * 0.02)
+    image = compile(model, calibration=frames, config=small_config)
+    assert (image.machine_unit, image.default_dt) == (in_frames.machine_unit * 0.02, 0.02)
+    assert all(np.array_equal(image.sections[space], in_frames.sections[space]) for space in image.sections)
+    run = run_golden(image, frames)
+    exact = reference.run(model, frames, "fused", weights=image.dequantised())
+    assert np.abs(run.states - exact.states).max() < STATE_TOLERANCE
+    without = replace(toy_data(), dt=np.where(toy_data().mask, model.default_dt, 0.0))
+    assert np.array_equal(data_dt(image, without), without.dt * 0.02)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1000.0, 1 / 4096])
+def test_the_scale_of_time_does_not_matter(small_config: LiquidConfig, unit: float) -> None:
+    """Time steps far from 1: the machine's time unit follows them."""
+    tau = {1.0: 0.5, 1000.0: 14.0, 1 / 4096: -8.0}[unit]
+    model, frames = toy_model(tau_bias=tau), toy_data(dt=np.full((6, 7), unit / 50))
+    image = compile(model, calibration=frames, config=small_config)
+    assert 0.5 < unit / 50 / image.machine_unit < 2
+    run = run_golden(image, frames)
+    exact = reference.run(model, frames, "fused", weights=image.dequantised())
+    assert np.abs(run.states - exact.states).max() < STATE_TOLERANCE
+
+
+def test_early_halt_skips_what_no_longer_moves(small_config: LiquidConfig) -> None:
+    model, frames = toy_model(), toy_data(dt=np.full((6, 7), 60.0))
+    model.tensors["ltc.recurrent_weight"][:] *= 0.3  # a network that settles
+    options = CompileOptions(solver="bs32", rtol=1e-3, atol=5e-3)
+    runs = {
+        halt: run_golden(
+            compile(model, calibration=frames, config=small_config, options=replace(options, early_halt=halt)), frames
+        )
+        for halt in (True, False)
+    }
+    assert (runs[True].counters["status"] & Status.EARLY_HALT).any()
+    assert not (runs[False].counters["status"] & Status.EARLY_HALT).any()
+    assert runs[True].counters["rhs_evals"].sum() < runs[False].counters["rhs_evals"].sum()
+    assert np.abs(runs[True].states - runs[False].states).max() < 1e-2
+
+
+def test_a_layer_wider_than_one_instruction(config: LiquidConfig) -> None:
+    model, frames = toy_model(before=(300,), size=10), toy_data()
+    image = compile(model, calibration=frames, config=config)
+    run = run_golden(image, frames, check_hazards=True)
+    exact = reference.run(model, frames, "fused", weights=image.dequantised())
+    assert np.abs(run.states - exact.states).max() < STATE_TOLERANCE
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("classes", [3, 0])
+@pytest.mark.parametrize("before_activation", [None, "sigmoid"])
+def test_other_heads_and_layers(
+    config: LiquidConfig, pooled: bool, classes: int, before_activation: str | None
+) -> None:
+    model = toy_model(pooled=pooled, classes=classes, before=(9,), before_activation=before_activation)
+    frames = toy_data()
+    image = compile(model, calibration=frames, config=config)
+    run = run_golden(image, frames, check_hazards=True)
+    exact = reference.run(model, frames, "fused", weights=image.dequantised())
+    assert run.outputs.shape == exact.outputs.shape
+    assert np.abs(run.outputs - exact.outputs).max() < 6e-3
+
+
+def test_long_states_are_traced_in_parts_that_the_fifo_holds() -> None:
+    config = preset("up5k", fifo_words=64, base_elements=1024)
+    model, frames = toy_model(size=100), toy_data()
+    image = compile(model, calibration=frames, config=config)
+    run = run_golden(image, frames, check_hazards=True)
+    exact = reference.run(model, frames, "fused", weights=image.dequantised())
+    assert np.abs(run.states - exact.states).max() < STATE_TOLERANCE
+
+
+def test_without_calibration_data_the_stored_range_serves(small_config: LiquidConfig) -> None:
+    model, frames = toy_model(), toy_data()
+    for solver in available():
+        image = compile(model, config=small_config, options=CompileOptions(solver=solver))
+        assert any("no calibration data" in warning for warning in image.warnings)
+        run = run_golden(image, frames)
+        exact = reference.run(model, frames, "exact" if image.adaptive else solver, weights=image.dequantised())
+        assert rms((run.states - exact.states)[run.inside]) < 2e-2
+
+
+def test_formats_bounds_and_memory_map_are_listed(config: LiquidConfig) -> None:
+    image = compile(toy_model(), calibration=toy_data(), config=config)
+    assert {"input", "state h", "mean m", "tau pre-activation"} <= {f.name for f in image.formats}
+    for bound in image.bounds:
+        assert bound.limit == 0 or 0 <= bound.value <= bound.limit, bound
+    taken: set[tuple[str, int]] = set()
+    for region in image.memory_map:
+        rows = {(region.space, row) for row in range(region.start, region.start + region.rows)}
+        assert not rows & taken, region
+        taken |= rows
+
+
+# ---- The shipped model -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["fused", "bs32"])
+def test_the_shipped_model_gives_the_labels_of_the_float_reference(solver: str) -> None:
+    model = checkpoint.load(shipped("checkpoints", "japanese_vowels.safetensors"))
+    train = data.load(shipped("data", "japanese_vowels_train.npz"))
+    test = data.load(shipped("data", "japanese_vowels_test.npz"))
+    image = compile(model, calibration=train, options=CompileOptions(solver=solver))
+    run = run_golden(image, test)
+    last = run.outputs[np.arange(len(test.x)), test.lengths - 1]
+    settings = reference.SolverSettings(solver, rtol=image.rtol or 1e-2, atol=image.atol or 1e-2)
+    float_run = reference.run(model, test, settings)
+    assert np.mean(last.argmax(axis=1) == float_run.labels) >= 0.99
+    frames, first = int(run.inside.sum()), len(test.x)
+    cycles = run.counters["cycles"].sum()
+    within = 0.0 if image.cycles.exact else 0.1
+    assert image.predicted_cycles(first, frames - first) == pytest.approx(cycles, rel=within)
+    if solver == "fused":
+        assert (frames * image.frame_macs + run.counters["rhs_evals"].sum() * image.rhs_macs) / (8 * cycles) >= 0.85
+        weights = image.dequantised()
+        same = reference.run(model, test, settings, weights=weights)
+        assert rms((run.states - same.states)[run.inside]) < 5e-4
+        return
+    few = test.subset(slice(0, 370, 10))
+    exact = reference.run(model, few, "exact", weights=image.dequantised())
+    assert rms((run.states[::10] - exact.states)[few.mask]) < 2e-2
+
+
+# ---- What is refused -------------------------------------------------------------------------------------------------
+
+
+def test_a_model_too_large_says_by_how_much() -> None:
+    with pytest.raises(UserError, match=r"does not fit.*base_elements 384 needed, 256 there, 128 too few.*expected"):
+        compile(toy_model(size=128), calibration=toy_data(), config=preset("up5k"))
+    with pytest.raises(UserError, match="weight_words"):
+        compile(toy_model(size=60), calibration=toy_data(), config=preset("up5k", weight_words=256))
+    with pytest.raises(UserError, match="tables 3 needed, 2 there, 1 too few"):
+        compile(toy_model(), calibration=toy_data(), config=preset("up5k", tables=2))
+    with pytest.raises(UserError, match="program_words"):
+        compile(toy_model(), options=CompileOptions(steps=16), config=preset("up5k", program_words=32))
+
+
+def test_frames_that_the_fifos_cannot_hold_are_refused() -> None:
+    with pytest.raises(UserError, match="a frame has 75 words with its header; expected at most fifo_words = 64"):
+        compile(toy_model(features=70), config=preset("up5k", fifo_words=64))
+    with pytest.raises(UserError, match="words of output; expected at most fifo_words = 64"):
+        compile(toy_model(classes=60), config=preset("up5k", fifo_words=64))
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ((Ltc("ltc"), Linear("out"), Mean()), r"unknown layer 'mean' at layers\[2\]"),
+        ((Mean(), Ltc("ltc"), Linear("out")), r"unknown layer 'mean' at layers\[0\]"),
+        ((Ltc("ltc"), Mean(), Mean(), Linear("out")), r"unknown layer 'mean' at layers\[2\]"),
+    ],
+)
+def test_layers_in_another_order_are_unknown(layers: tuple[object, ...], message: str) -> None:
+    model = toy_model(before=())
+    with pytest.raises(UserError, match=message):
+        compile(replace(model, layers=layers))
+
+
+def test_a_model_without_a_liquid_layer_is_refused() -> None:
+    model = toy_model(before=())
+    tensors = {name: tensor for name, tensor in model.tensors.items() if name.startswith("out")}
+    dense = replace(model, layers=(Linear("out"),), tensors=tensors | {"out.weight": np.ones((3, 3), np.float32)})
+    with pytest.raises(UserError, match="no layer 'ltc'"):
+        compile(dense)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(value: float) -> None:
+    model = toy_model()
+    broken = {name: tensor.copy() for name, tensor in model.tensors.items()}
+    broken["ltc.recurrent_weight"][2, 3] = value
+    with pytest.raises(UserError, match=r"tensor 'ltc\.recurrent_weight' holds NaN or infinity; expected finite"):
+        compile(replace(model, tensors=broken))
+
+
+def test_weights_beyond_every_format_are_refused() -> None:
+    model = toy_model()
+    huge = {name: tensor.copy() for name, tensor in model.tensors.items()}
+    huge["ltc.recurrent_weight"] *= 1e4
+    with pytest.raises(UserError, match=r"tensor 'ltc\.recurrent_weight' reaches .*; expected weights of at most"):
+        compile(replace(model, tensors=huge))
+    huge = {name: tensor.copy() for name, tensor in model.tensors.items()}
+    huge["ltc.bias"] += 100.0
+    with pytest.raises(UserError, match=r"tensor 'ltc\.bias' reaches .*; expected at most"):
+        compile(replace(model, tensors=huge))
+
+
+def test_data_of_another_width_are_refused() -> None:
+    with pytest.raises(UserError, match="toy: x has 4 features; expected 3"):
+        compile(toy_model(), calibration=toy_data(features=4))
+
+
+@pytest.mark.parametrize("solver", sorted(set(SOLVERS) - set(GATES) - set(TABLEAUS)))
+def test_solvers_that_are_not_built_say_which_are(solver: str) -> None:
+    with pytest.raises(UserError, match=f"solver '{solver}' is not available yet; available: fused, expeuler, bs32"):
+        CompileOptions(solver=solver)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"solver": "magic"}, "solver 'magic' is unknown; available: "),
+        ({"steps": 0}, "steps is 0; expected a whole number from 1 to 16"),
+        ({"steps": 17}, "steps is 17; expected"),
+        ({"rtol": float("nan")}, "rtol is nan; expected"),
+        ({"rtol": -0.1}, "rtol is -0.1; expected"),
+        ({"atol": 0.0}, "atol is 0.0; expected 0.0001 to 1"),
+        ({"safety": 2.0}, "safety is 2.0; expected"),
+        ({"order": 9}, "order is 9; expected"),
+        ({"min_factor": 2.0}, "min_factor and max_factor are"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        CompileOptions(**options)  # type: ignore[arg-type]
+
+
+def test_a_layer_too_large_for_the_error_norm_is_refused() -> None:
+    with pytest.raises(UserError, match="the layer has 300 units; expected at most 258 with an adaptive solver"):
+        compile(toy_model(size=300), config=preset("max"), options=CompileOptions(solver="bs32"))
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        compile(tmp_path / "none.safetensors")
+
+
+def test_a_file_compiles_like_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(toy_model(), path)
+    assert compile(path, calibration=toy_data()) == compile(toy_model(), calibration=toy_data())
+
+
+def test_frame_words_are_what_the_specification_says() -> None:
+    image: Image = compile(toy_model(), calibration=toy_data())
+    words = predict.frame_words(image, np.array([[0.5, 2.5, -7.5], [1e9, 0.5, 0.5]]), np.array([1.5, 0.0]))
+    assert words[0, :5].tolist() == [1, 0, 0x18, round(np.log2(1.5) * 2048), 16 << 11]
+    assert words[1, :5].tolist() == [0, 0, 0, 0x8000, 15 << 11]
+    assert words.view(np.int16)[0, 5:].tolist() == [0, 1 << image.input_frac_bits, -4 << image.input_frac_bits]
+    assert words.view(np.int16)[1, 5] == 32767
