@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from liquid_accel.rtl.isa import Param
+from liquid_accel.rtl.isa import Param, Timing
+from liquid_accel.sim.golden import arithmetic as a
 from liquid_accel.sim.golden import controller as golden
 
-FLAGS = ("fresh", "clipped", "saturated")
+FLAGS = ("fresh", "clipped", "saturated", "history", "at_limit")
 UNSIGNED = st.integers(0, 2**16 - 1)
 SIGNED = st.integers(-(2**15), 2**15 - 1)
 
@@ -35,53 +36,56 @@ def below_leading_one(x: int) -> int:
 
 
 def scalar_plan(c: dict[str, int], s: list[int]) -> int:
-    if c["fresh"]:
-        c["log_step"] = s[Param.LOG_START] & 0xFFFF
-        c["last_error"] = c["last_change"] = c["fresh"] = 0
-    c["norm"] = c["peak"] = c["saturated"] = 0
-    e0 = c["log_step"] >> 11
-    t = ((2048 + (c["log_step"] & 2047)) << 20) >> (31 - e0)
-    rest, c["clipped"] = c["remaining"], 0
+    ls = s[Param.LOG_START if c["fresh"] else Param.SIZE] & 0xFFFF
+    s[Param.SIZE] = s16(ls)
+    c["fresh"] = c["norm"] = c["peak"] = c["saturated"] = 0
+    e0 = ls >> 11
+    ticks = (2048 + (ls & 2047)) << 20
+    t = ticks >> (31 - e0)
+    rest, clipped, halved = c["remaining"], False, False
     if rest <= t:
-        t, c["clipped"] = rest, 1
-    elif rest - t < t:
-        t, c["clipped"] = (rest + 1) // 2, 1
-    c["step_ticks"] = t
-    if c["clipped"]:
-        c["step_code"] = ((31 - lz(t, 32)) << 11) + below_leading_one(t)
-    else:
-        c["step_code"] = c["log_step"]
-    return 7 + (32 - e0) + (lz(t, 32) + 1 if c["clipped"] else 0)
+        t, clipped = rest, True
+    elif e0 == 31 or rest < ticks >> (30 - e0):
+        t, clipped, halved = rest >> 1, True, True
+    c["step_ticks"], c["clipped"] = t, int(clipped)
+    c["step_code"] = ((31 - lz(t, 32)) << 11) + below_leading_one(t) if clipped else ls
+    s[Param.STEP] = s16(c["step_code"])
+    return Timing.PLAN + (32 - e0) + (2 if halved else 0) + (lz(t, 32) + 2 if clipped else 0)
 
 
 def scalar_decide(c: dict[str, int], s: list[int]) -> tuple[bool, bool, bool, int]:
-    bound = (s[Param.ACCEPT_LOW] & 0xFFFF) + ((s[Param.ACCEPT_HIGH] & 0xFF) << 16)
-    log_min, log_max = s[Param.LOG_MIN] & 0xFFFF, s[Param.LOG_MAX] & 0xFFFF
-    ok = c["norm"] <= bound and not c["saturated"]
-    accept = ok or c["step_code"] <= log_min
-    if accept:
-        c["remaining"] -= c["step_ticks"]
     n = c["norm"] | 1
     log = ((23 - lz(n, 24)) << 11) + below_leading_one(n)
-    el = (log - (s[Param.LOG_ACCEPT] & 0xFFFF)) // 2
-    total = s16(s[Param.SAFETY]) * 128
-    total -= s8(s[Param.BETA1]) * el + s8(s[Param.BETA2]) * c["last_error"] + s8(s[Param.ALPHA2]) * c["last_change"]
-    x = min(max(total // 128, -32768), 32767)
-    x = max(x, s16(s[Param.CHANGE_MIN]))
-    x = min(x, s16(s[Param.CHANGE_MAX] if accept else s[Param.CHANGE_REJECT]))
+    log_accept = s[Param.LOG_ACCEPT] & 0xFFFF
+    el = (log - log_accept) // 2
+    ok = log <= log_accept and not c["saturated"]
+    accept = bool(ok or c["at_limit"])
+    limited = accept and not ok
+    if accept:
+        c["remaining"] -= c["step_ticks"]
+    newest, history = c["newest"], c["history"]
+    s[Param.ERROR_1 if newest == 0 else Param.ERROR_0] = el
+    x = s[Param.SAFETY] - s8(s[Param.BETA1]) * el // 128
+    if history:
+        x -= s8(s[Param.BETA2]) * s[Param.ERROR_0 if newest == 0 else Param.ERROR_1] // 128
+        x -= s8(s[Param.ALPHA2]) * s[Param.CHANGE_LAST] // 128
+    x = max(x, s[Param.CHANGE_MIN])
+    x = min(x, s[Param.CHANGE_MAX] if accept else s[Param.CHANGE_REJECT])
+    if accept:
+        s[Param.CHANGE_LAST] = x
+        c["newest"], c["history"] = 1 - newest, 1
     following = c["step_code"] + x
     if accept and c["clipped"]:
-        following = max(following, c["log_step"])
-    c["log_step"] = min(max(following, log_min), log_max)
-    if accept:
-        c["last_error"], c["last_change"] = el, x
-    halt_at = s16(s[Param.HALT])
-    checked = accept and c["remaining"] > 0 and halt_at != 0
-    cost = 44 + lz(n, 24) + (5 + lz(c["remaining"], 32) + lz(c["peak"], 16) if checked else 0)
-    halt = checked and (32 - lz(c["remaining"], 32)) + (16 - lz(c["peak"], 16)) <= halt_at
+        following = max(following, s[Param.SIZE] & 0xFFFF)
+    log_min, log_max = s[Param.LOG_MIN] & 0xFFFF, s[Param.LOG_MAX] & 0xFFFF
+    c["at_limit"] = int(following < log_min)
+    s[Param.SIZE] = s16(min(max(following, log_min), log_max))
+    checked = accept and c["remaining"] > 0 and s[Param.HALT] != 0
+    cost = Timing.DECIDE + lz(n, 24) + (Timing.HALT_CHECK + lz(c["remaining"], 32) if checked else 0)
+    halt = checked and (32 - lz(c["remaining"], 32)) + c["peak"].bit_length() <= s[Param.HALT]
     if halt:
         c["remaining"] = 0
-    return accept, accept and not ok, halt, cost
+    return accept, limited, halt, cost
 
 
 def columns(rows: list[dict[str, int]]) -> golden.ControllerState:
@@ -107,14 +111,14 @@ def controllers(draw: st.DrawFn) -> dict[str, int]:
         "remaining": remaining,
         "step_ticks": 1 + step % remaining,
         "step_code": draw(UNSIGNED),
-        "log_step": draw(UNSIGNED),
-        "last_error": draw(SIGNED),
-        "last_change": draw(SIGNED),
+        "newest": draw(st.integers(0, 1)),
         "norm": draw(log_scaled(24)),
         "peak": draw(log_scaled(15)),
         "fresh": draw(st.integers(0, 1)),
         "clipped": draw(st.integers(0, 1)),
         "saturated": draw(st.sampled_from([0, 0, 0, 1])),
+        "history": draw(st.integers(0, 1)),
+        "at_limit": draw(st.integers(0, 1)),
     }
 
 
@@ -144,6 +148,7 @@ def test_plan_is_the_document_s(cases: list[tuple[dict[str, int], list[int]]]) -
     costs = golden.plan(batch, memory)
     assert costs.tolist() == [scalar_plan(c, s) for c, s in cases]
     compare(batch, states)
+    assert memory.tolist() == [s for _, s in cases]
 
 
 @given(CASES)
@@ -155,44 +160,62 @@ def test_decide_is_the_document_s(cases: list[tuple[dict[str, int], list[int]]])
     got = zip(found.accept.tolist(), found.limited.tolist(), found.halt.tolist(), found.cost.tolist())
     assert list(got) == expected
     compare(batch, states)
+    assert memory.tolist() == [s for _, s in cases]
 
 
 def one(**values: int) -> golden.ControllerState:
     return columns([dict.fromkeys((f.name for f in fields(golden.ControllerState)), 0) | values])
 
 
+def memory(**words: int) -> a.Int:
+    """An S memory with the named parameters."""
+    s = np.zeros((1, 256), np.int64)
+    for name, word in words.items():
+        s[0, Param[name]] = s16(word)
+    return s
+
+
 @given(log_scaled(32), UNSIGNED)
 @example(2**32 - 1, 2**16 - 1)
-def test_a_planned_step_never_passes_the_frame_s_end(remaining: int, log_step: int) -> None:
-    c = one(remaining=remaining or 1, log_step=log_step)
+@example(2**32 - 1, 31 << 11)
+def test_a_planned_step_never_passes_the_frame_s_end(remaining: int, size: int) -> None:
+    c = one(remaining=remaining or 1)
     rest = int(c.remaining[0])
-    golden.plan(c, np.zeros((1, 256), np.int64))
+    golden.plan(c, memory(SIZE=size))
     t = int(c.step_ticks[0])
     assert 1 <= t <= rest
     # A rest that would be shorter than the step is halved instead.
-    assert t == rest or rest - t >= t - 1
+    assert t == rest or rest - t >= t
 
 
 @given(UNSIGNED)
-def test_an_unclipped_step_has_twelve_significant_bits_and_its_code(log_step: int) -> None:
-    c = one(remaining=2**32 - 1, log_step=log_step & 0x77FF)  # below 2**15 ticks
-    golden.plan(c, np.zeros((1, 256), np.int64))
+def test_an_unclipped_step_has_twelve_significant_bits_and_its_code(size: int) -> None:
+    c = one(remaining=2**32 - 1)
+    size &= 0x77FF  # below 2**15 ticks
+    s = memory(SIZE=size)
+    golden.plan(c, s)
     t, code = int(c.step_ticks[0]), int(c.step_code[0])
-    assert code == log_step & 0x77FF
+    assert code == size == s[0, Param.STEP] == s[0, Param.SIZE]
     assert t == (2048 + code % 2048) * 2 ** (code >> 11) // 2048
     assert t & -(1 << max(t.bit_length() - 12, 0)) == t
 
 
 @settings(max_examples=50)
-@given(st.integers(1, 2**32 - 1), st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 2**32 - 1), UNSIGNED, st.integers(0, 2**32 - 1))
 def test_accepted_steps_add_up_to_the_frame_exactly(dt: int, log_start: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    s = np.zeros((1, 256), np.int64)
     # Steps of a sixteenth of the frame at the least, so that the test comes to an end.
     log_min = max((dt.bit_length() - 5) << 11, 0)
-    s[0, [Param.LOG_START, Param.LOG_MIN, Param.LOG_MAX]] = [max(log_start, log_min), log_min, 65535]
-    s[0, [Param.SAFETY, Param.BETA1, Param.CHANGE_MIN, Param.CHANGE_MAX]] = [-200, 40, -4096, 2048]
-    s[0, [Param.ACCEPT_LOW, Param.LOG_ACCEPT]] = [2000, 10 << 11]
+    s = memory(
+        LOG_START=max(log_start, log_min),
+        LOG_MIN=log_min,
+        LOG_MAX=65535,
+        SAFETY=-200,
+        BETA1=40,
+        CHANGE_MIN=-4096,
+        CHANGE_MAX=2048,
+        LOG_ACCEPT=11 << 11,
+    )
     c, total = one(remaining=dt, fresh=1), 0
     for _ in range(500):
         golden.plan(c, s)
@@ -205,35 +228,52 @@ def test_accepted_steps_add_up_to_the_frame_exactly(dt: int, log_start: int, see
 
 
 @pytest.mark.parametrize(
-    ("state", "log_start", "cost"),
+    ("state", "size", "cost"),
     [
-        # 7 + 32 - e0; clipped adds the leading zeros of T and 1.
-        ({"remaining": 1 << 20, "log_step": 10 << 11}, 0, 7 + 22),
-        ({"remaining": 1 << 10, "log_step": 10 << 11}, 0, 7 + 22 + 21 + 1),
-        ({"remaining": 1 << 20, "fresh": 1}, 31 << 11, 7 + 1 + 11 + 1),
-        ({"remaining": 1}, 0, 7 + 32 + 31 + 1),
+        # 32 - e0; clipped adds the leading zeros of T and 2, halved another 2.
+        ({"remaining": 1 << 20}, 10 << 11, 22),
+        ({"remaining": 1 << 10}, 10 << 11, 22 + 21 + 2),
+        ({"remaining": (1 << 11) - 1}, 10 << 11, 22 + 22 + 2 + 2),
+        ({"remaining": 1 << 11}, 10 << 11, 22),
+        ({"remaining": 1 << 20, "fresh": 1}, 10 << 11, 1 + 11 + 2),
+        ({"remaining": 1}, 0, 32 + 31 + 2),
     ],
 )
-def test_the_cost_of_plan(state: dict[str, Any], log_start: int, cost: int) -> None:
-    s = np.zeros((1, 256), np.int64)
-    s[0, Param.LOG_START] = s16(log_start)
-    assert golden.plan(one(**state), s).tolist() == [cost]
+def test_the_cost_of_plan(state: dict[str, Any], size: int, cost: int) -> None:
+    s = memory(SIZE=size, LOG_START=31 << 11)
+    assert golden.plan(one(**state), s).tolist() == [Timing.PLAN + cost]
 
 
 @pytest.mark.parametrize(
     ("state", "halt", "cost"),
     [
-        ({"remaining": 8, "step_ticks": 8}, 0, 44 + 23),
-        ({"remaining": 8, "step_ticks": 8, "norm": 1 << 23, "step_code": 1}, 30, 44),  # rejected: not checked
-        ({"remaining": 9, "step_ticks": 8}, 30, 44 + 23 + 5 + 31 + 16),
-        ({"remaining": 9, "step_ticks": 8, "peak": 32767}, -1, 44 + 23 + 5 + 31 + 1),
-        ({"remaining": 8, "step_ticks": 8}, 30, 44 + 23),  # no time left: not checked
+        ({"remaining": 8, "step_ticks": 8}, 0, 23),
+        ({"remaining": 8, "step_ticks": 8, "norm": 1 << 23}, 30, 0),  # rejected: not checked
+        ({"remaining": 9, "step_ticks": 8}, 30, 23 + Timing.HALT_CHECK + 31),
+        ({"remaining": 9, "step_ticks": 8, "peak": 32767}, -1, 23 + Timing.HALT_CHECK + 31),
+        ({"remaining": 8, "step_ticks": 8}, 30, 23),  # no time left: not checked
     ],
 )
 def test_the_cost_of_decide(state: dict[str, Any], halt: int, cost: int) -> None:
-    s = np.zeros((1, 256), np.int64)
-    s[0, Param.HALT] = halt
-    assert golden.decide(one(**state), s).cost.tolist() == [cost]
+    s = memory(HALT=halt)
+    assert golden.decide(one(**state), s).cost.tolist() == [Timing.DECIDE + cost]
+
+
+def test_a_step_at_the_limit_is_accepted_though_it_misses_and_says_so() -> None:
+    s = memory(LOG_MIN=9 << 11, LOG_MAX=20 << 11, CHANGE_MIN=-4096, LOG_ACCEPT=5 << 11, SIZE=10 << 11, BETA1=64)
+    c = one(remaining=1 << 20)
+    golden.plan(c, s)
+    c.norm[0] = 1 << 20
+    found = golden.decide(c, s)  # a factor of 1/4 would pass the smallest size
+    assert not found.accept[0]
+    assert c.at_limit[0]
+    assert s[0, Param.SIZE] == 9 << 11
+    golden.plan(c, s)
+    c.norm[0] = 1 << 20
+    found = golden.decide(c, s)
+    assert found.accept[0]
+    assert found.limited[0]
+    assert c.remaining[0] == (1 << 20) - (1 << 9)
 
 
 def test_take_and_put_are_inverse() -> None:

@@ -471,7 +471,6 @@ def adaptive_machine(**options: Any) -> GoldenMachine:
         Param.CHANGE_MIN: -4096,
         Param.CHANGE_MAX: 2048,
         Param.CHANGE_REJECT: -100,
-        Param.ACCEPT_LOW: 4000,
         Param.LOG_ACCEPT: 12 << 11,
     }
     for at, value in parameters.items():
@@ -675,7 +674,7 @@ def test_promises_of_the_compiler_are_checked() -> None:
 
 def test_a_program_without_an_end_is_an_error() -> None:
     m = machine([frame(), control(Control.JUMP, target=1)], limit=1000)
-    with pytest.raises(GoldenError, match="does not come to an end"):
+    with pytest.raises(GoldenError, match="frame does not come to an end"):
         run(m, header())
 
 
