@@ -66,8 +66,8 @@ def space_rows(config: LiquidConfig, space: Space) -> int:
 @dataclass(frozen=True)
 class Format:
     """A number format that was chosen: word = value * 2**frac_bits; `largest` magnitude expected, by `source`
-    ("bound": it always holds, "calibration": seen in the data, "range": from the stored ranges, "flat beyond": seen in the
-    data, and where the format ends the function that follows is flat)."""
+    ("bound": it always holds, "calibration": seen in the data, "range": from the stored ranges, "flat beyond": seen in
+    the data, and where the format ends the function that follows is flat)."""
 
     name: str
     format: str

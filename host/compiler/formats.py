@@ -28,6 +28,7 @@ MARGIN = 1.25  # of what was seen
 TOP_FRAC = 14  # finest format that is chosen for anything but an error
 SPARE_BITS = 3  # that a value's bound may cost in resolution
 THIN_BITS = 0.25  # less room than this above the largest value is worth a warning
+CALIBRATION_STEPS = 4  # a frame
 SHORTEST = 2.0**-12  # time constant, of the model's unit, below which none is looked at
 # Formats of what goes into a function: +-8 or +-16. Beyond, tanh and sigmoid are flat; tau is held.
 FUNCTION_FRACS = (12, 11)
@@ -72,7 +73,7 @@ def stand_in(model: Checkpoint, sequences: int = 16, frames: int = 24) -> Datase
 
 
 def calibrate(model: Checkpoint, network: Network, data: Dataset) -> Ranges:
-    """Run the float network over the data and record what each value does; the layer by 8 fused steps a frame."""
+    """Run the float network over the data and record what each value does; the layer by fused steps."""
     from liquid_accel.sim import reference_solvers as solvers
 
     if data.x.shape[-1] != model.in_features:
@@ -97,7 +98,7 @@ def calibrate(model: Checkpoint, network: Network, data: Dataset) -> Ranges:
     ranges.fastest = 1.0 / max(float(tau[inside].min()), SHORTEST)
     act = solvers.activation(liquid.activation)
     flow = solvers.Field(liquid.recurrent, drive, tau, act)
-    states = solvers.solve_fixed("fused", 8, flow, dt, inside).states
+    states = solvers.solve_fixed("fused", CALIBRATION_STEPS, flow, dt, inside).states
     product, limits = states @ liquid.recurrent.T, np.abs(liquid.recurrent).sum(axis=1)
     ranges.note(f"{liquid.name}.recurrent", float(limits.max()), product[inside])
     ranges.note(f"{liquid.name}.pre", float((limits + drive_limit).max()), (product + drive)[inside])
@@ -166,8 +167,8 @@ def entry(name: str, frac_bits: int, largest: float, source: str) -> Format:
 
 
 def described(name: str, frac_bits: int, extent: Extent, flat: bool = False) -> Format:
-    """The same for a value with an extent: by its bound if that fits, else by what was seen. `flat`: beyond the format the
-    function that follows changes no more."""
+    """The same for a value with an extent: by its bound if that fits, else by what was seen. `flat`: beyond the format
+    the function that follows changes no more."""
     if extent.bound <= WORD_MAX / 2.0**frac_bits:
         return entry(name, frac_bits, extent.bound, "bound")
     return entry(name, frac_bits, extent.seen, "flat beyond" if flat else "calibration")

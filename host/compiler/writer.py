@@ -93,7 +93,8 @@ class Writer:
             # Where the pre-activation is clamped the function is flat.
             fields = {**self.table(table), "quiet_pre": 1}
             bound = function_bound(table, frac_out)
-        self.target.formats.append(formats.described(f"{layer.name} pre-activation", frac, extent, layer.activation is not None))
+        flat = layer.activation is not None
+        self.target.formats.append(formats.described(f"{layer.name} pre-activation", frac, extent, flat))
         matrix = self.matrix(f"{layer.name}.weight", layer.weight, source, frac)
         bias = self.target.bias(f"{layer.name}.bias", layer.bias, frac)
         slot = source.slot
