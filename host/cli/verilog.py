@@ -29,10 +29,17 @@ def run(arguments: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror}); expected a folder") from None
+    from liquid_accel.driver.errors import DeviceError
+    from liquid_accel.sim.elaborate import YosysError
     from liquid_accel.sim.verilog import export_verilog
 
     note(f"writing Verilog for {config.lanes} lanes; yosys takes some seconds")
-    written = [Path(path) for path in export_verilog(config, folder)]
+    try:
+        written = export_verilog(config, folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written to ({error.strerror}); expected a writable folder") from None
+    except YosysError as error:
+        raise DeviceError(f"yosys refused the design: {error}") from error
     sizes = [(str(path), path.stat().st_size) for path in written]
     if arguments.json:
         files = [{"path": path, "bytes": size} for path, size in sizes]

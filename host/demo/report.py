@@ -63,11 +63,12 @@ def write_report(outcome: Outcome) -> None:
         _picture(
             "The solver slows down where the voice changes",
             plots.steps_figure(outcome, row, study.pictured, at),
-            f"{voice}, bs32 at tolerance {precision.PICTURED:g} on the golden model. Each bar is a step of the solver; "
-            "its height is its length in time. A step never crosses a frame's edge, so that one frame is the longest; "
-            f"its size is carried over frames. Of {len(study.rows)} utterances this is, among the longer, the one "
-            "where work follows the voice most closely; over all of them, a frame among the quarter with the least change "
-            f"takes {quiet:.1f} right-hand sides and one among the quarter with the most {busy:.1f}, first frames left out.",
+            f"{voice}, bs32 at tolerance {precision.PICTURED:g} on the golden model. Each bar is a step of the "
+            "solver; its height is its length in time. A step never crosses a frame's edge, so that one frame is the "
+            f"longest; its size is carried over frames. Of {len(study.rows)} utterances this is, among the longer, "
+            "the one where work follows the voice most closely. Over all of them, a frame of the quarter in which "
+            f"the input changes least takes {quiet:.1f} right-hand sides, one of the quarter in which it changes "
+            f"most {busy:.1f}, first frames left out.",
         ),
         _picture(
             "Work against precision",
