@@ -31,8 +31,8 @@ class Device:
             device.load(image)
             result = device.run(x, dt=1.0)
 
-    `patience_s`: a device that makes no progress for that long counts as dead. Raises `DeviceError` where what answers
-    is not an accelerator, or speaks another version of the instruction set.
+    `patience_s`: a device that takes and finishes no frame for that long counts as stuck. Raises `DeviceError`
+    where what answers is not an accelerator, or speaks another version of the instruction set.
     """
 
     def __init__(self, transport: Transport, patience_s: float = PATIENCE_S) -> None:

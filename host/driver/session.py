@@ -25,7 +25,7 @@ ERRORS = {
 
 
 class Session:
-    """One device behind `transport`; after `patience_s` seconds without any progress it counts as dead."""
+    """A device behind `transport`; where no frame is taken or finished for `patience_s` seconds it counts as stuck."""
 
     def __init__(self, transport: Transport, patience_s: float = PATIENCE_S) -> None:
         self._transport = transport
@@ -141,14 +141,15 @@ class Session:
                 decoder.feed(self.read_burst("OUT_DATA", level))
             if not woken or not level:
                 self.check()
-            if moved or level:
+            if decoder.done != said and progress:
+                progress(decoder.done)
+            # Step records are no progress: a solver that never gets anywhere sends them without end.
+            if moved or decoder.done != said:
                 deadline = time.monotonic() + self.patience_s
             elif time.monotonic() > deadline:
                 raise DeviceError(
-                    f"the device stopped: nothing moved for {self.patience_s:g} s, {decoder.done} of "
-                    f"{decoder.frames} frames are done (STATUS 0x{self.read('STATUS'):04x})"
+                    f"the device is stuck: no frame was taken or finished for {self.patience_s:g} s, {decoder.done} of "
+                    f"{decoder.frames} are done (STATUS 0x{self.read('STATUS'):04x})"
                 )
-            if progress and decoder.done != said:
-                said = decoder.done
-                progress(said)
+            said = decoder.done
         self.check()

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from liquid_accel.driver.device import Device
 from liquid_accel.driver.errors import DeviceError
+from liquid_accel.driver.session import PATIENCE_S
 from liquid_accel.errors import UserError
 from liquid_accel.rtl.config import LiquidConfig, preset
 from liquid_accel.rtl.transport import Transport, TransportError
 
 SIMULATED = ("sim", "pysim")
+SLOW_PATIENCE_S = 600.0  # a frame takes Amaranth's simulator seconds
 TARGETS = ("golden", *SIMULATED, "uart:PORT")
 
 
@@ -39,4 +41,4 @@ def open_target(target: str = "sim", config: LiquidConfig | None = None) -> Devi
             transport = open_simulator(config, target)
         except (SimulatorBuildError, TransportError) as error:
             raise DeviceError(f"target '{target}' cannot be opened: {error}") from error
-    return Device(transport)
+    return Device(transport, SLOW_PATIENCE_S if target == "pysim" else PATIENCE_S)

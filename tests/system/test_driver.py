@@ -141,7 +141,7 @@ class Spy:
     """A transport that counts writes, and can stop answering or lie about a register."""
 
     def __init__(self, inner, lies=None):
-        self.inner, self.lies, self.writes, self.dead = inner, lies or {}, 0, False
+        self.inner, self.lies, self.writes, self.dead, self.stream = inner, lies or {}, 0, False, []
 
     def write(self, address, words):
         self.writes += 1
@@ -149,6 +149,8 @@ class Spy:
             self.inner.write(address, words)
 
     def read(self, address, count):
+        if self.stream and address == registers.address("OUT_DATA"):
+            return np.array(self.stream[:count], np.uint16)
         for name, value in self.lies.items():
             if address == registers.address(name):
                 return np.full(count, value, np.uint16)
@@ -188,7 +190,7 @@ def test_a_device_that_stops_answering_is_given_up(image):
         device.load(image)
         spy.dead = True
         start = time.monotonic()
-        with pytest.raises(DeviceError, match=r"stopped: nothing moved for 0\.3 s, 0 of 9 frames"):
+        with pytest.raises(DeviceError, match=r"stuck: no frame was taken or finished for 0\.3 s, 0 of 9"):
             device.run(np.zeros((9, 3)))
         assert time.monotonic() - start < 3
         with pytest.raises(UserError, match="no image is loaded"):
@@ -196,6 +198,16 @@ def test_a_device_that_stops_answering_is_given_up(image):
         spy.dead = False
         device.load(image)
         device.run(np.zeros((9, 3)))
+
+
+def test_a_device_that_steps_for_ever_is_given_up(image):
+    spy = Spy(GoldenTransport(image.config))
+    with Device(spy, patience_s=0.3) as device:
+        device.load(image)
+        spy.lies = {"OUT_LEVEL": isa.STEP_RECORD_WORDS}
+        spy.stream = [isa.MARK_STEP | isa.StepFlag.ACCEPTED, 0, 0, 0]
+        with pytest.raises(DeviceError, match="stuck"):
+            device.run(np.zeros((9, 3)), trace=True)
 
 
 def test_an_error_of_the_device_is_named(image):
