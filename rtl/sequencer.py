@@ -109,8 +109,9 @@ class Sequencer(wiring.Component):
             with m.If(is_dot):
                 m.d.sync += pointer.eq(pointer + 1)
         # W and S are addressed one cycle later than V: V's row goes through a register on its way to the lanes.
+        # S's address is 0 where no term asks, so that the step controller's can be or-ed to it.
         scalar = Signal(8)
-        m.d.sync += [self.w_row.eq(pointer), self.s_address.eq(scalar)]
+        m.d.sync += [self.w_row.eq(pointer), self.s_address.eq(Mux(busy & is_term, scalar, 0))]
         self._hand_on(m, slot_pc, slot_row, parity)
 
         # ---- Loading the next instruction ---------------------------------------------------------------------------------
