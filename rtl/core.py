@@ -101,7 +101,11 @@ class Core(wiring.Component):
                 ram.write_data.eq(self.host_write_data.replicate(ram.parts)),
                 ram.write_parts.eq(Mux(chosen, 1 << part, 0)),
             ]
-            answers.append((space, ram.read_data.word_select(part, PART) if ram.parts > 1 else ram.read_data))
+            if space == Space.VECTOR:
+                m.d.comb += [lanes.host.eq(self.idle), lanes.host_part.eq(part)]
+                answers.append((space, lanes.element))
+            else:
+                answers.append((space, ram.read_data.word_select(part, PART) if ram.parts > 1 else ram.read_data))
             if space == Space.VECTOR:
                 with m.If(~self.idle):
                     m.d.comb += [
@@ -156,7 +160,7 @@ class Core(wiring.Component):
             fifo_in.write.eq(self.frames.valid),
             fifo_in.write_data.eq(self.frames.payload),
             fifo_in.read.eq(sequencer.header.any() | elements.input_take),
-            self.results.valid.eq(fifo_out.level != 0),
+            self.results.valid.eq(fifo_out.valid),
             self.results.payload.eq(fifo_out.read_data),
             fifo_out.read.eq(self.results.ready),
             fifo_out.write.eq(sequencer.emit | counters.push | elements.write_out),

@@ -15,7 +15,16 @@ from .isa import FINISH_FIELDS, AddSource, Factor, Mode, Timing
 from .narrow import Narrow, SaturatingAdd, shift_amount
 from .staging import Staging
 
-READ_A, READ_B, READ_C, WRITE = Timing.READ_A, Timing.READ_B, Timing.READ_C, Timing.WRITE
+# Stages, from the latencies of the blocks: narrow, + A, function, gate, write.
+READ_A = 2
+ADD = READ_A + 1
+FUNCTION = ADD + 1
+GATE = FUNCTION + FunctionUnit.latency
+READ_B, READ_C = GATE - 1, GATE
+OUT = GATE + GateUnit.latency
+WRITE = OUT + 1
+assert (READ_A, READ_B, READ_C, WRITE) == (Timing.READ_A, Timing.READ_B, Timing.READ_C, Timing.WRITE)
+
 _SHAPES = {"mode": Mode, "a_sel": AddSource, "c_sel": Factor}
 FINISH_LAYOUT = data.StructLayout({name: _SHAPES.get(name, width) for name, width in FINISH_FIELDS})
 
@@ -110,20 +119,20 @@ class ElementPipeline(wiring.Component):
         m.submodules.narrow = narrow = Narrow(ACCUMULATOR)
         m.d.comb += [narrow.x.eq(self.sum), narrow.amount.eq(Mux(finish.row_scaled, self.scale, amount))]
         underflow = stages.delay(negative & ~finish.row_scaled, 2, "underflow")
-        lane2 = stages.lane(READ_A)
+        lane_a = stages.lane(READ_A)
         is_input = at("source", READ_A)
-        m.d.comb += self.input_take.eq(is_input & self.input_left & stages.valid(READ_A, lane2))
+        m.d.comb += self.input_take.eq(is_input & self.input_left & stages.valid(READ_A, lane_a))
         q3, clamped3 = Signal(signed(WORD)), Signal()
         with m.If(is_input):
             m.d.sync += [q3.eq(Mux(self.input_left, self.input_data, 0)), clamped3.eq(0)]
         with m.Else():
             m.d.sync += [q3.eq(narrow.q), clamped3.eq(narrow.clamped | underflow)]
-        m.d.comb += self.a_address.eq(Cat(lane2, row_at("a", READ_A, len(self.a_address) - len(lane2), None)))
+        m.d.comb += self.a_address.eq(Cat(lane_a, row_at("a", READ_A, len(self.a_address) - len(lane_a), None)))
 
-        # Stage 3: + A.
+        # + A.
         m.submodules.add = add = SaturatingAdd()
         m.d.comb += add.a.eq(q3)
-        with m.Switch(at("a_sel", 3)):
+        with m.Switch(at("a_sel", ADD)):
             with m.Case(AddSource.MEMORY):
                 m.d.comb += add.b.eq(self.a_data)
             with m.Case(AddSource.LOG_DT):
@@ -131,59 +140,59 @@ class ElementPipeline(wiring.Component):
         s4, clamped4 = Signal(signed(WORD)), Signal()
         m.d.sync += [s4.eq(add.s), clamped4.eq(add.clamped | clamped3)]
 
-        # Stages 4 to 10: the function.
+        # The function.
         m.submodules.function = function = FunctionUnit(
             self.config.tables, 1 << self.config.state_frac_bits, self.vendor
         )
         m.d.comb += [
             function.s.eq(s4),
-            function.table.eq(at("table", 4)),
-            function.mode.eq(at("mode", 4)),
-            function.exp2.eq(at("exp2", 4)),
+            function.table.eq(at("table", FUNCTION)),
+            function.mode.eq(at("mode", FUNCTION)),
+            function.exp2.eq(at("exp2", FUNCTION)),
             function.host.eq(self.host),
             function.host_index.eq(self.host_index),
             function.host_write.eq(self.host_write),
             function.host_write_data.eq(self.host_write_data),
             self.host_read_data.eq(function.host_read_data),
         ]
-        clamped10 = stages.delay(clamped4, function.latency, "clamped_sum") | function.clamped
+        clamped_f = stages.delay(clamped4, function.latency, "clamped_sum") | function.clamped
 
-        # Stages 10 to 16: the gate. B is addressed one stage before, C at stage 10.
+        # The gate. B is addressed one stage before it, C with it: the gate needs it a stage later.
         m.submodules.gate = gate = GateUnit(self.vendor)
-        lane9, lane10 = stages.lane(READ_B), stages.lane(READ_C)
+        lane_b, lane_c = stages.lane(READ_B), stages.lane(READ_C)
         m.d.comb += [
-            self.b_address.eq(Cat(lane9, row_at("b", READ_B, len(self.b_address) - len(lane9), "b_par"))),
-            self.c_address.eq(Cat(lane10, row_at("c", READ_C, len(self.c_address) - len(lane10), None))),
+            self.b_address.eq(Cat(lane_b, row_at("b", READ_B, len(self.b_address) - len(lane_b), "b_par"))),
+            self.c_address.eq(Cat(lane_c, row_at("c", READ_C, len(self.c_address) - len(lane_c), None))),
             gate.f.eq(function.f),
             gate.base.eq(self.b_data),
-            gate.subtract.eq(at("sub", 10)),
-            gate.add.eq(at("add", 10)),
-            gate.factor.eq(at("c_sel", 11)),
-            gate.shift.eq(at("c_shift", 11)),
+            gate.subtract.eq(at("sub", GATE)),
+            gate.add.eq(at("add", GATE)),
+            gate.factor.eq(at("c_sel", GATE + 1)),
+            gate.shift.eq(at("c_shift", GATE + 1)),
             gate.code.eq(self.c_data),
             gate.step.eq(self.step),
             gate.pool.eq(self.pool),
         ]
-        clamped16 = stages.delay(clamped10, gate.latency, "clamped_function")
+        clamped_out = stages.delay(clamped_f, gate.latency, "clamped_function")
 
-        # Stage 17: written.
-        lane17 = stages.lane(WRITE)
-        valid17 = stages.valid(WRITE, lane17)
+        # Written.
+        lane_w = stages.lane(WRITE)
+        valid_w = stages.valid(WRITE, lane_w)
         counted = Signal()
         m.d.sync += [
             self.write_data.eq(gate.out),
-            counted.eq((clamped16 & ~at("quiet_pre", 16)) | (gate.clamped & ~at("quiet_post", 16))),
+            counted.eq((clamped_out & ~at("quiet_pre", OUT)) | (gate.clamped & ~at("quiet_post", OUT))),
         ]
         m.d.comb += [
-            self.write_lane.eq(lane17),
+            self.write_lane.eq(lane_w),
             self.write_v_row.eq(row_at("v", WRITE, len(self.write_v_row), "v_par")),
-            self.write_v.eq(at("v_en", WRITE) & valid17),
+            self.write_v.eq(at("v_en", WRITE) & valid_w),
             self.write_e_row.eq(row_at("e", WRITE, 7, None)),
             self.write_e_parity.eq(at("e_par", WRITE) & stages.held("parity", self.parity, WRITE, since=-1)),
-            self.write_e.eq(Mux(valid17, at("e_mask", WRITE), 0)),
-            self.write_out.eq(at("out", WRITE) & valid17),
-            self.square.eq(at("norm", WRITE) & valid17),
-            self.watch.eq(at("peak", WRITE) & valid17),
-            self.clamped.eq(counted & valid17),
+            self.write_e.eq(Mux(valid_w, at("e_mask", WRITE), 0)),
+            self.write_out.eq(at("out", WRITE) & valid_w),
+            self.square.eq(at("norm", WRITE) & valid_w),
+            self.watch.eq(at("peak", WRITE) & valid_w),
+            self.clamped.eq(counted & valid_w),
         ]
         return m

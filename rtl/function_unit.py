@@ -21,7 +21,7 @@ class FunctionUnit(wiring.Component):
     """f(s) = y0 + round((y1 - y0) * u / 256) between two neighbouring table entries, extended by symmetry (isa.Mode); then 2**f if `exp2`.
 
     s, table, mode, exp2     an element a cycle
-    f, clamped               `latency` = 6 cycles later, combinational there
+    f, clamped               `latency` = 5 cycles later, combinational there
     host_*                   a word of the tables, while no element is under way: index = table * 256 + entry
     one                      2**state_frac_bits, the 1 of COMPLEMENT
 
@@ -29,7 +29,7 @@ class FunctionUnit(wiring.Component):
     fabric, 2 * tables / 4 + 1 block RAMs or more by their depth.
     """
 
-    latency = 6
+    latency = 5
 
     def __init__(self, tables: int, one: int, vendor: str = "portable") -> None:
         self.tables, self.one, self.vendor = tables, one, vendor
@@ -107,20 +107,18 @@ class FunctionUnit(wiring.Component):
         signed_value = Signal(signed(WORD + 3))
         m.d.comb += signed_value.eq(Mux(mirror | complement, -value4, value4) + Mux(complement, self.one, 0))
         f4, clamped4 = saturate(m, signed_value, "function")
-        f5, clamped5, clamped6 = Signal(signed(WORD)), Signal(), Signal()
-        m.d.sync += [f5.eq(f4), clamped5.eq(clamped4), clamped6.eq(clamped5)]
+        f5, clamped5 = Signal(signed(WORD)), Signal()
+        m.d.sync += [f5.eq(f4), clamped5.eq(clamped4)]
 
-        # Stages 5 and 6: 2**f.
-        f6 = Signal(signed(WORD))
-        m.d.comb += rom.read_row.eq(f5[3:FLOAT_MANTISSA_BITS])
-        m.d.sync += f6.eq(f5)
+        # Stages 4 and 5: 2**f.
+        m.d.comb += rom.read_row.eq(f4[3:FLOAT_MANTISSA_BITS])
         start, rise = rom.read_data[:FLOAT_MANTISSA_BITS], rom.read_data[FLOAT_MANTISSA_BITS:]
         mantissa = Signal(FLOAT_MANTISSA_BITS)
-        m.d.comb += mantissa.eq(start + ((rise * f6[:3] + 4) >> 3))
+        m.d.comb += mantissa.eq(start + ((rise * f5[:3] + 4) >> 3))
         exponent = Signal(5)
-        m.d.comb += exponent.eq(f6[FLOAT_MANTISSA_BITS:] + FLOAT_BIAS)
+        m.d.comb += exponent.eq(f5[FLOAT_MANTISSA_BITS:] + FLOAT_BIAS)
         as_power = self._delay(m, self.exp2, self.latency, "exp2")
-        m.d.comb += [self.f.eq(Mux(as_power, Cat(mantissa, exponent), f6)), self.clamped.eq(clamped6)]
+        m.d.comb += [self.f.eq(Mux(as_power, Cat(mantissa, exponent), f5)), self.clamped.eq(clamped5)]
 
         m.d.comb += [
             even.write_row.eq(self.host_index >> 1),

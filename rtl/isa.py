@@ -305,9 +305,9 @@ class Timing:
     SNAPSHOT_TO_STAGE0 = 5
     # Stages of the element pipeline at which a memory's address is presented, and at which the result is written.
     READ_A = 2
-    READ_B = 9
-    READ_C = 10
-    WRITE = 17
+    READ_B = 8
+    READ_C = 9
+    WRITE = 15
     # Snapshots of two rows are at least `lanes` slots apart, and a row-scaled one is this much further from the one before:
     # its scales are loaded while the row before it still drains.
     SCALE_GAP = 3

@@ -15,37 +15,42 @@ from .mac import MacArray
 SCALE_BITS = 5
 
 
-# What one cycle of a product instruction asks for.
-SLOT = data.StructLayout(
-    {
-        "product": 1,  # multiply and add a column
-        "snapshot": 1,  # the row is complete: hand it on, clear the sums
-        "term": 1,  # operands are a vector row and a scalar, not weights and an element
-        "load": 1,  # the vector row addressed now is new
-    }
-)
+def slot_layout(lanes: int) -> data.StructLayout:
+    """What one cycle of a product instruction asks for."""
+    return data.StructLayout(
+        {
+            "product": 1,  # multiply and add a column
+            "snapshot": 1,  # the row is complete: hand it on, clear the sums
+            "term": 1,  # operands are a vector row and a scalar, not weights and an element
+            "lane": range(lanes),  # which element of the vector row
+        }
+    )
 
 
 class LanePath(wiring.Component):
-    """Slot in cycle t: V row addressed in t, W and S in t + 1 (by the caller), operands meet in t + 2, summed by t + 5.
+    """Slot in cycle t: V, W and S addressed in t + 1 (by the caller), operands meet in t + 2, summed by t + 5.
 
     slot                          what happens in this cycle
-    vector_data                   V's row, one cycle after the slot
-    weight_data, scalar_data      two cycles after the slot
+    vector_data, weight_data, scalar_data      two cycles after the slot
+    host, host_part, element      while nothing is under way: a word of V's row for the host
     start                         high SNAPSHOT_TO_STAGE0 - 1 cycles after a snapshot slot
     sum, scale                    element l of the row in cycle SNAPSHOT_TO_STAGE0 + l after it
 
-    Cost: a register and a 2:1 choice a bit for the vector row, the sums (32 bits a lane) and the scales.
+    Cost: one choice of a lane's word for the broadcast, a 2:1 choice a bit for the operands, a register and a 2:1 choice a bit
+    for the sums (32 bits a lane) and the scales.
     """
 
     def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:
         self.config, self.vendor = config, vendor
         super().__init__(
             {
-                "slot": In(SLOT),
+                "slot": In(slot_layout(config.lanes)),
                 "vector_data": In(WORD * config.lanes),
                 "weight_data": In(config.weight_bits * config.lanes),
                 "scalar_data": In(signed(WORD)),
+                "host": In(1),
+                "host_part": In(range(config.lanes)),
+                "element": Out(WORD),
                 "start": Out(1),
                 "sum": Out(signed(ACCUMULATOR)),
                 "scale": Out(SCALE_BITS),
@@ -59,23 +64,17 @@ class LanePath(wiring.Component):
 
         slots = [self.slot]
         for k in range(1, Timing.SNAPSHOT_TO_STAGE0):
-            later = Signal(SLOT, name=f"slot_{k}")
+            later = Signal(slot_layout(lanes), name=f"slot_{k}")
             m.d.sync += later.eq(slots[-1])
             slots.append(later)
 
-        # The vector row, kept while its elements are broadcast one after the other.
-        row = Signal(WORD * lanes)
-        with m.If(slots[1].load):
-            m.d.sync += row.eq(self.vector_data)
-        with m.Else():
-            m.d.sync += row.eq(row[WORD:])
-
         meet, settle = slots[2], slots[2 + array.latency - 1]
         m.d.comb += [
+            self.element.eq(self.vector_data.word_select(Mux(self.host, self.host_part, meet.lane), WORD)),
             array.weights.eq(self.weight_data),
-            array.row.eq(row),
+            array.row.eq(self.vector_data),
             array.use_row.eq(meet.term),
-            array.broadcast.eq(Mux(meet.term, self.scalar_data, row[:WORD].as_signed())),
+            array.broadcast.eq(Mux(meet.term, self.scalar_data, self.element.as_signed())),
             array.take.eq(settle.product),
             array.clear.eq(settle.snapshot),
             self.start.eq(settle.snapshot),

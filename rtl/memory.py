@@ -89,8 +89,8 @@ class SinglePortRam(wiring.Component):
 class Fifo(wiring.Component):
     """A first-in first-out buffer of words, a power of two deep, first word visible without asking.
 
-    Ports: write, write_data; read (takes the visible word); read_data, level, room. Writing when full and reading when empty do nothing. A word
-    becomes visible two cycles after it was written. Throughput: a word a cycle.
+    Ports: write, write_data; read (takes the visible word); read_data, valid; level counts all words, room what it takes. Writing when full and
+    reading what is not valid do nothing. A word becomes valid two cycles after it was written. Throughput: a word a cycle.
     """
 
     def __init__(self, depth: int, width: int = PART) -> None:
@@ -103,6 +103,7 @@ class Fifo(wiring.Component):
                 "write_data": In(width),
                 "read": In(1),
                 "read_data": Out(width),
+                "valid": Out(1),
                 "level": Out(bits),
                 "room": Out(bits),
             }
@@ -113,31 +114,25 @@ class Fifo(wiring.Component):
         m.submodules.ram = ram = Ram(self.depth)
         pointer = (self.depth - 1).bit_length()
         head, tail, head_next = Signal(pointer), Signal(pointer), Signal(pointer)
-        count = Signal(pointer + 1)
-        visible = Signal(pointer + 1)  # words whose write has reached the memory's output
-        wrote = Signal()
+        count, fresh = Signal(pointer + 1), Signal()
         push, pop = Signal(), Signal()
+        # A word that was written in the cycle before is not at the memory's output yet.
         m.d.comb += [
+            self.valid.eq((count > 1) | (count[0] & ~fresh)),
             push.eq(self.write & ~count[-1]),
-            pop.eq(self.read & (visible != 0)),
+            pop.eq(self.read & self.valid),
             head_next.eq(head + pop),
             ram.write_row.eq(tail),
             ram.write_data.eq(self.write_data),
             ram.write_parts.eq(push),
             ram.read_row.eq(head_next),
             self.read_data.eq(ram.read_data),
-            self.level.eq(visible),
+            self.level.eq(count),
             self.room.eq(self.depth - count),
         ]
-        m.d.sync += [
-            head.eq(head_next),
-            tail.eq(tail + push),
-            count.eq(count + push - pop),
-            wrote.eq(push),
-            visible.eq(visible + wrote - pop),
-        ]
+        m.d.sync += [head.eq(head_next), tail.eq(tail + push), count.eq(count + push - pop), fresh.eq(push & (count <= pop))]
         with m.If(self.clear):
-            m.d.sync += [head.eq(0), tail.eq(0), count.eq(0), wrote.eq(0), visible.eq(0)]
+            m.d.sync += [head.eq(0), tail.eq(0), count.eq(0)]
         return m
 
 

@@ -3,9 +3,23 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+
+def conditional_sum(
+    m: Module, name: str, base: Value, a: Value, enable: Value, total: Signal, vendor: str, subtract: bool = False
+) -> None:
+    """total = base + (enable ? a : 0), or base - (enable ? a : 0); signed, `total` is wide enough."""
+    if vendor == "ice40":
+        from .vendor_ice40 import conditional_add
+
+        # base - a = ~(~base + a)
+        conditional_add(m, name, (~base).as_signed() if subtract else base, a, enable, total, inverted=subtract)
+    else:
+        gated = Mux(enable, a, 0)
+        m.d.comb += total.eq(base - gated if subtract else base + gated)
 
 
 class RowMultiplier(wiring.Component):
@@ -16,8 +30,8 @@ class RowMultiplier(wiring.Component):
     start   `width` + 1 bits signed: what an earlier multiplier of the same `a` left, so that a product may take two cycles
     total   `width` + 1 + `rows` bits, signed
 
-    With vendor "ice40" a row is a chain of logic cells that add `a` or pass, one cell a bit: the gating rides in the free input of the adder's
-    look-up table, since the carry does not matter where nothing is added. Yosys would take two cells a bit or a carry-save tree. Cost there: rows * (width + 1).
+    With vendor "ice40" a row is a chain of logic cells that add `a` or pass, one cell a bit, where yosys would take a
+    carry-save tree of more than two. Cost there: rows * (width + 1).
     """
 
     def __init__(self, width: int, rows: int, vendor: str = "portable") -> None:
@@ -36,12 +50,11 @@ class RowMultiplier(wiring.Component):
         if self.vendor != "ice40":
             m.d.comb += self.total.eq(self.start + self.a * self.b)
             return m
-        from .vendor_ice40 import conditional_add
-
-        upper, low_bits = self.start, []
+        upper: Value = self.start
+        low_bits: list[Value] = []
         for index in range(self.rows):
             added = Signal(signed(self.width + 1), name=f"row_{index}")
-            conditional_add(m, f"row{index}", upper, self.a, self.b[index], added)
+            conditional_sum(m, f"row{index}", upper, self.a, self.b[index], added, self.vendor)
             low_bits.append(added[0])
             # The sum of two numbers of `width` bits, halved, is one of `width` bits again: no row overflows.
             upper = Cat(added[1:], added[-1]).as_signed()

@@ -39,14 +39,13 @@ def shift_amount(m: Module, base: Value, less: Value, name: str) -> tuple[Signal
 class Narrow(wiring.Component):
     """q = sat16((x + 2**(n-1)) >> n), half up; for n = 0, sat16(x). A value a cycle.
 
-    x, amount (0 to 31)   in the cycle of stage 0        q, clamped   in the cycle of stage `latency`
-    Latency 2: a register after the coarse and one after the fine shift; rounding and saturation are combinational after it.
+    x, amount (0 to 31)   in one cycle       q, clamped   `latency` cycles later
+    Latency: 1 or 2, a register after the whole shift or after its coarse and its fine part; rounding and saturation are
+    combinational after it.
     """
 
-    latency = 2
-
-    def __init__(self, width: int) -> None:
-        self.width = width
+    def __init__(self, width: int, latency: int = 2) -> None:
+        self.width, self.latency = width, latency
         super().__init__({"x": In(signed(width)), "amount": In(5), "q": Out(signed(WORD)), "clamped": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
@@ -57,6 +56,7 @@ class Narrow(wiring.Component):
         # After the coarse shift at most 7 more follow, so bits above WORD + 1 + 7 only tell whether the value still fits.
         kept = WORD + 1 + 8
         shifted = Signal(signed(wide))
+        first, second = (m.d.sync, m.d.sync) if self.latency == 2 else (m.d.comb, m.d.sync)
         coarse, fine, rest = Signal(signed(kept)), Signal(signed(kept)), Signal(3)
         above, above2 = Signal(), Signal()
         sign, sign2 = Signal(), Signal()
@@ -64,15 +64,13 @@ class Narrow(wiring.Component):
             for step in range(4):
                 with m.Case(step):
                     m.d.comb += shifted.eq(x >> 8 * step)
-        m.d.sync += [
+        first += [
             rest.eq(self.amount[:3]),
             coarse.eq(shifted[:kept]),
             above.eq(shifted[kept - 1 :] != shifted[-1].replicate(wide - kept + 1)),
             sign.eq(shifted[-1]),
-            fine.eq(coarse >> rest),
-            above2.eq(above),
-            sign2.eq(sign),
         ]
+        second += [fine.eq(coarse >> rest), above2.eq(above), sign2.eq(sign)]
         rounded = Signal(signed(kept + 1))
         m.d.comb += rounded.eq(fine + 1)
         value = rounded[1:]

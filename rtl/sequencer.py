@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import LiquidConfig
 from .isa import CONTROL_FIELDS, HEADER_WORDS, ISSUE_BITS, MAC_FIELDS, Cond, Control, Flag, Op, Timing
-from .lane_path import SLOT
+from .lane_path import slot_layout
 
 MAC_LAYOUT = data.StructLayout(dict(MAC_FIELDS))
 CONTROL_LAYOUT = data.StructLayout(dict(CONTROL_FIELDS))
@@ -23,7 +23,7 @@ class Sequencer(wiring.Component):
 
     run, abort                 from the host
     fetch_row, issue           program memory: address, and the issue word one cycle later
-    slot, v_row                the slot of this cycle and its V row; w_row and s_address go with the next cycle
+    slot                       the slot of this cycle; v_row, w_row and s_address are its addresses, one cycle later
     finish_pc, row, parity     the finish word's address, in time for the element pipeline; row and parity stand with `start`
     header_*                   one cycle each as the header's words pass
     plan, decide / done        to and from the step controller; time_left; accepted toggles the parity
@@ -42,7 +42,7 @@ class Sequencer(wiring.Component):
                 "illegal": Out(1),
                 "fetch_row": Out(pc),
                 "issue": In(ISSUE_BITS),
-                "slot": Out(SLOT),
+                "slot": Out(slot_layout(config.lanes)),
                 "v_row": Out((config.vector_rows - 1).bit_length()),
                 "w_row": Out((config.weight_words - 1).bit_length()),
                 "s_address": Out(8),
@@ -94,8 +94,7 @@ class Sequencer(wiring.Component):
             self.slot.product.eq(busy & ~snapping & (is_dot | is_term)),
             self.slot.snapshot.eq(busy & snapping),
             self.slot.term.eq(~is_dot),
-            self.slot.load.eq(busy & ~snapping & (is_term | (at_lane == 0))),
-            self.v_row.eq(v_row),
+            self.slot.lane.eq(at_lane),
             self.count_mac.eq(busy & ~snapping & is_dot),
         ]
         with m.If(busy):
@@ -108,10 +107,9 @@ class Sequencer(wiring.Component):
                 m.d.sync += v_row.eq(v_row + 1)
             with m.If(is_dot):
                 m.d.sync += pointer.eq(pointer + 1)
-        # W and S are addressed one cycle later than V: V's row goes through a register on its way to the lanes.
-        # S's address is 0 where no term asks, so that the step controller's can be or-ed to it.
+        # The memories are addressed in the cycle after the slot. S's address is 0 where no term asks, so that the step controller's can be or-ed to it.
         scalar = Signal(8)
-        m.d.sync += [self.w_row.eq(pointer), self.s_address.eq(Mux(busy & is_term, scalar, 0))]
+        m.d.sync += [self.v_row.eq(v_row), self.w_row.eq(pointer), self.s_address.eq(Mux(busy & is_term, scalar, 0))]
         self._hand_on(m, slot_pc, slot_row, parity)
 
         # ---- Loading the next instruction ---------------------------------------------------------------------------------

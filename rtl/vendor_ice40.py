@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import C, ClockSignal, Const, Instance, Module, Signal, Value
+from amaranth.hdl import C, ClockSignal, Const, Instance, Module, Signal, Value, signed
 
 if TYPE_CHECKING:
     from .mac import MacLane
@@ -47,21 +47,30 @@ def elaborate_mac16(lane: MacLane) -> Module:
     return m
 
 
-def conditional_add(m: Module, name: str, base: Value, a: Value, enable: Value, total: Signal) -> None:
-    """total = base + (enable ? a : 0), signed, cut to len(total): one logic cell a bit."""
+def conditional_add(
+    m: Module, name: str, base: Value, a: Value, enable: Value, total: Signal, inverted: bool = False
+) -> None:
+    """total = base + (enable ? a : 0), signed, cut to len(total), or its complement: one logic cell a bit.
+
+    The gating rides in the free input of the adder's look-up table, since the carry does not matter where nothing is added.
+    """
     width = len(total)
-    left, right = Signal(width, name=f"{name}_base"), Signal(width, name=f"{name}_a")
-    m.d.comb += [left.eq(base.as_signed()), right.eq(a.as_signed())]
+    left, right = Signal(signed(width), name=f"{name}_base"), Signal(signed(width), name=f"{name}_a")
+    m.d.comb += [left.eq(base), right.eq(a)]
     carry: Value = C(0, 1)
     # Inputs: 0 enable, 1 base, 2 a, 3 carry. Output: enable ? base ^ a ^ carry : base.
     table = sum(((i >> 1 ^ i >> 2 ^ i >> 3) & 1 if i & 1 else i >> 1 & 1) << i for i in range(16))
+    table ^= 0xFFFF if inverted else 0
     for k in range(width):
         m.submodules[f"{name}_lut{k}"] = Instance(
-            "SB_LUT4", p_LUT_INIT=Const(table, 16), i_I0=enable, i_I1=left[k], i_I2=right[k], i_I3=carry, o_O=total[k]
-        )
+            "SB_LUT4",
+            p_LUT_INIT=Const(table, 16), i_I0=enable, i_I1=left[k], i_I2=right[k], i_I3=carry, o_O=total[k],
+        )  # fmt: skip
         if k < width - 1:
             following = Signal(name=f"{name}_carry{k}")
-            m.submodules[f"{name}_carry{k}"] = Instance("SB_CARRY", i_I0=left[k], i_I1=right[k], i_CI=carry, o_CO=following)
+            m.submodules[f"{name}_carry{k}"] = Instance(
+                "SB_CARRY", i_I0=left[k], i_I1=right[k], i_CI=carry, o_CO=following
+            )
             carry = following
 
 
