@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -176,9 +176,6 @@ class Core(wiring.Component):
         m.d.sync += headed.eq(sequencer.header[HEADER_WORDS - 1])
 
         # ---- Between the blocks -----------------------------------------------------------------------------------------
-        reserve = Signal(8)
-        with m.If(sequencer.frame_start):
-            m.d.sync += reserve.eq(sequencer.reserve)
         judged = Signal()
         with m.If(sequencer.plan | sequencer.decide):
             m.d.sync += judged.eq(sequencer.decide)
@@ -187,7 +184,7 @@ class Core(wiring.Component):
             sequencer.run.eq(self.run),
             sequencer.issue.eq(program.read_data),
             sequencer.in_level.eq(fifo_in.level),
-            sequencer.out_room.eq(fifo_out.room),
+            sequencer.out_level.eq(fifo_out.level),
             sequencer.flags.eq(flags),
             sequencer.input_take.eq(elements.input_take),
             sequencer.controller_done.eq(Mux(traced, counters.sent, controller.done)),
@@ -238,7 +235,8 @@ class Core(wiring.Component):
             counters.halted.eq(controller.halted),
             counters.clamped.eq(elements.clamped),
             counters.record.eq(controller.done & traced),
-            counters.record_room.eq(fifo_out.room > Cat(Const(0, 2), reserve) + 3),
+            # The words of a frame take at most half of the FIFO: records leave that half free.
+            counters.record_room.eq(fifo_out.level < config.fifo_words // 2),
             counters.record_flags.eq(controller.record_flags),
             counters.step.eq(controller.step),
             counters.norm.eq(norm.norm),

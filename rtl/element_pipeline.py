@@ -98,13 +98,15 @@ class ElementPipeline(wiring.Component):
         def at(name: str, stage: int) -> Value:
             return stages.held(name, finish[name], stage)
 
+        added_row = Signal(len(self.row))
+        with m.If(stages.token(0)):
+            m.d.sync += added_row.eq(Mux(finish.indexed, self.row, 0))
+
         def row_at(name: str, stage: int, bits: int, parity: str | None) -> Signal:
             """Row of a memory for the elements at `stage`: base, plus the loop index, the top bit flipped by parity."""
-            before = {k: stages.before(k, finish[k], stage) for k in (name, "indexed")}
-            row = stages.before("row", self.row, stage, since=-1)
             address = Signal(bits, name=f"{name}_row")
             total = Signal(bits, name=f"{name}_row_next")
-            m.d.comb += total.eq(before[name] + Mux(before["indexed"], row, 0))
+            m.d.comb += total.eq(stages.before(name, finish[name], stage) + stages.before("added_row", added_row, stage, since=1))
             flip: Value = Signal(name=f"{name}_flip")
             if parity is not None:
                 odd = stages.before("parity", self.parity, stage, since=-1)

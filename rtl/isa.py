@@ -39,7 +39,7 @@ class Control(enum.IntEnum):
     """What a control instruction does."""
 
     NOP = 0
-    FRAME = 1  # wait for `imm` input words and room for `target` * 4 output words; read the header; start counting
+    FRAME = 1  # wait for `imm` input words and more room than `target` * 4 output words; read the header; start counting
     LOOP = 2  # the following instructions up to `loop_end` run `imm & 0xff` times; with bit 15 of imm, count a right-hand side
     SWAP = 3  # toggle the parity
     JUMP = 4  # to `target` if `cond`
@@ -47,7 +47,7 @@ class Control(enum.IntEnum):
     DECIDE = 6  # judge the step: accept (toggle parity, advance time) or reject, and choose the next size
     EMIT = 7  # push `imm` to the output FIFO
     DONE = 8  # stop counting, push the trailer
-    ROOM = 9  # wait for room for `imm` output words
+    ROOM = 9  # wait for more room than `target` * 4 output words
 
 
 class Cond(enum.IntEnum):
@@ -336,7 +336,7 @@ def disassemble(instruction: Instruction) -> str:
             Control.LOOP: f"loop {i.imm & 0xFF}" + (" rhs" if i.imm >> 15 else ""),
             Control.JUMP: f"jump {i.target} {i.cond.name.lower()}",
             Control.EMIT: f"emit 0x{i.imm:04x}",
-            Control.ROOM: f"room {i.imm}",
+            Control.ROOM: f"room {4 * i.target}",
         }
         return words.get(i.control, i.control.name.lower()) + stall + end
     row = "+r" if i.indexed else ""

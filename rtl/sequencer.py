@@ -50,7 +50,7 @@ class Sequencer(wiring.Component):
                 "row": Out(8),
                 "parity": Out(1),
                 "in_level": In(range(config.fifo_words + 1)),
-                "out_room": In(range(config.fifo_words + 1)),
+                "out_level": In(range(config.fifo_words + 1)),
                 "header": Out(HEADER_WORDS),
                 "flags": In(2),
                 "inputs_left": Out(1),
@@ -63,7 +63,6 @@ class Sequencer(wiring.Component):
                 "emit": Out(1),
                 "emit_word": Out(16),
                 "frame_start": Out(1),
-                "reserve": Out(8),
                 "frame_done": Out(1),
                 "trailer_sent": In(1),
                 "count_rhs": Out(1),
@@ -146,12 +145,13 @@ class Sequencer(wiring.Component):
                 with m.Case(cond):
                     m.d.comb += condition.eq(value)
 
-        m.d.comb += self.reserve.eq(control.target)
         header = Signal(range(HEADER_WORDS + 1))
         frame_ready, at_frame, room_ok = Signal(), Signal(), Signal()
+        wanted = Signal(len(self.out_level) + 1)
         m.d.comb += [
-            room_ok.eq(self.out_room >= control.imm[: len(self.out_room)]),
-            frame_ready.eq((self.in_level >= control.imm[: len(self.in_level)]) & (self.out_room >= Cat(0, 0, control.target))),
+            wanted.eq(self.out_level + Cat(0, 0, control.target)),
+            room_ok.eq(wanted < self.config.fifo_words),
+            frame_ready.eq((self.in_level >= control.imm[: len(self.in_level)]) & room_ok),
             at_frame.eq((control.op == Op.CONTROL) & (control.control == Control.FRAME)),
         ]
 

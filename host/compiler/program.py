@@ -184,10 +184,11 @@ def _trace(writer: Writer, h: Slot, words: int) -> None:
     builder.jump(Cond.NOT_TRACE, "start", "next frame")
     if words > VECTOR_MAX:
         raise UserError(f"the layer has {words} state words; expected at most {VECTOR_MAX}")
-    part = max(1, (target.config.fifo_words - 1) // target.lanes)
+    # ROOM waits for more than a whole number of its units, and the first part carries the mark.
+    part = max(1, (target.config.fifo_words - ROOM_UNIT - 1) // target.lanes)
     for first in range(0, h.rows, part):
         rows = min(part, h.rows - first)
-        builder.control(Control.ROOM, imm=rows * target.lanes + (first == 0))
+        builder.control(Control.ROOM, target=-(-(rows * target.lanes + (first == 0)) // ROOM_UNIT))
         if first == 0:
             builder.control(Control.EMIT, "state vector", imm=MARK_VECTOR | words)
         rest = replace(h, row=h.row + first)
@@ -199,5 +200,8 @@ def _check_fifo(target: Target, words_in: int, room: int) -> None:
     depth = target.config.fifo_words
     if words_in > depth:
         raise UserError(f"a frame has {words_in} words with its header; expected at most fifo_words = {depth}")
-    if room > min(ROOM_MAX, depth // ROOM_UNIT):
-        raise UserError(f"a frame has {room * ROOM_UNIT} words of output; expected at most fifo_words = {depth}")
+    # Half of it, so that the records of a traced frame's steps never take the room of its output.
+    if room > min(ROOM_MAX, depth // 2 // ROOM_UNIT):
+        raise UserError(
+            f"a frame has {room * ROOM_UNIT} words of output; expected at most half of fifo_words = {depth}"
+        )
