@@ -17,12 +17,15 @@ class Accelerator(wiring.Component):
 
     request, response   streams: one response for each request, in order
     interrupt           level, see IRQ_ENABLE
-    Reset of the sync domain is synchronous; a board synchronises its release. ABORT resets the core, not the memories' contents.
+    Reset of the sync domain is synchronous; a board synchronises its release. ABORT resets the core, not the memories'
+    contents.
     """
 
     def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:
         self.config, self.vendor = config, vendor
-        super().__init__({"request": In(stream.Signature(REQUEST)), "response": Out(stream.Signature(16)), "interrupt": Out(1)})
+        super().__init__(
+            {"request": In(stream.Signature(REQUEST)), "response": Out(stream.Signature(16)), "interrupt": Out(1)}
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

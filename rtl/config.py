@@ -88,19 +88,24 @@ class LiquidConfig:
 
 PRESETS: dict[str, LiquidConfig] = {
     # Smallest that elaborates everything.
-    "test": LiquidConfig(lanes=4, vector_rows=64, weight_words=1024, add_elements=128, base_elements=64, gate_elements=64),
+    "test": LiquidConfig(
+        lanes=4, vector_rows=64, weight_words=1024, add_elements=128, base_elements=64, gate_elements=64
+    ),
     # iCE40UP5K: 8 DSPs, 30 block RAMs, weights in the four SPRAMs.
     "up5k": LiquidConfig(),
     "ecp5": LiquidConfig(lanes=16, weight_words=4096, add_elements=1024, base_elements=512, gate_elements=512),
     "gowin": LiquidConfig(weight_words=4096),
-    "max": LiquidConfig(lanes=32, weight_words=8192, add_elements=2048, base_elements=1024, gate_elements=1024, tables=8),
+    "max": LiquidConfig(
+        lanes=32, weight_words=8192, add_elements=2048, base_elements=1024, gate_elements=1024, tables=8
+    ),
 }
 
 
 def preset(name: str, **changes: int) -> LiquidConfig:
     """A preset by name, with fields replaced; ValueError names what is unknown or out of range.
 
-    The element memories are given in words and addressed in rows of `lanes`; where other lanes are asked for, a depth that the
+    The element memories are given in words and addressed in rows of `lanes`; where other lanes are asked for, a depth
+    that the
     instruction's fields cannot address is cut to what they can.
     """
     if name not in PRESETS:

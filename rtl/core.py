@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The core: memories, lanes, element pipeline, step controller and sequencer, between two streams and the host's way to the memories."""
+"""The core: memories, lanes, element pipeline, step controller and sequencer, between two streams."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Core(wiring.Component):
 
     frames, results     streams of 16-bit words (docs/isa.md, streams), each behind a FIFO
     run, idle, starved, illegal   see Sequencer
-    host_*              a word of a memory: space, address; write in one cycle, or read with data two cycles after the address; only while `idle`
+    host_*              a word of a memory: space, address; write in one cycle, or read with data two cycles after the
+                        address; only while `idle`
     in_room, out_level  of the FIFOs
     """
 
@@ -62,7 +63,8 @@ class Core(wiring.Component):
         m.submodules.fifo_in = fifo_in = Fifo(config.fifo_words)
         m.submodules.fifo_out = fifo_out = Fifo(config.fifo_words)
 
-        # ---- Memories ---------------------------------------------------------------------------------------------------
+        # ---- Memories
+        # ---------------------------------------------------------------------------------------------------
         m.submodules.program = program = Ram(config.program_words, ISSUE_BITS // PART)
         m.submodules.finish = finish = Ram(config.program_words, FINISH_BITS // PART)
         m.submodules.vector = vector = Ram(config.vector_rows, config.lanes)
@@ -89,7 +91,12 @@ class Core(wiring.Component):
         }
         lane_bits = len(elements.write_lane)
         masks = {Space.A: E_A, Space.B: E_B, Space.C: E_C, Space.S: E_S}
-        shared: dict[Space, Ram] = {Space.ISSUE: program, Space.FINISH: finish, Space.VECTOR: vector, **element_memories}
+        shared: dict[Space, Ram] = {
+            Space.ISSUE: program,
+            Space.FINISH: finish,
+            Space.VECTOR: vector,
+            **element_memories,
+        }
         answers: list[tuple[Space, Value]] = []
         for space, ram in shared.items():
             stride = 1 << (ram.parts - 1).bit_length()
@@ -130,8 +137,11 @@ class Core(wiring.Component):
                         ram.write_data.eq(controller.s_write_data),
                         ram.write_parts.eq(1),
                     ]
-        # A fetch at address 0 must be under way when the sequencer leaves its idle state, so the program is not the host's while it runs.
-        m.d.comb += program.read_row.eq(Mux(self.idle & ~self.run, host_row(self.host_address, 4)[0], sequencer.fetch_row))
+        # A fetch at address 0 must be under way when the sequencer leaves its idle state, so the program is not the
+        # host's while it runs.
+        m.d.comb += program.read_row.eq(
+            Mux(self.idle & ~self.run, host_row(self.host_address, 4)[0], sequencer.fetch_row)
+        )
 
         weight_row, weight_part = host_row(self.host_address, config.weight_part_words)
         m.d.comb += [
@@ -154,7 +164,8 @@ class Core(wiring.Component):
                     m.d.comb += chosen_answer.eq(answer)
         m.d.sync += self.host_read_data.eq(chosen_answer)
 
-        # ---- Streams ----------------------------------------------------------------------------------------------------
+        # ---- Streams
+        # ----------------------------------------------------------------------------------------------------
         m.d.comb += [
             self.frames.ready.eq(fifo_in.room != 0),
             fifo_in.write.eq(self.frames.valid),
@@ -164,7 +175,9 @@ class Core(wiring.Component):
             self.results.payload.eq(fifo_out.read_data),
             fifo_out.read.eq(self.results.ready),
             fifo_out.write.eq(sequencer.emit | counters.push | elements.write_out),
-            fifo_out.write_data.eq(Mux(counters.push, counters.word, Mux(sequencer.emit, sequencer.emit_word, elements.write_data))),
+            fifo_out.write_data.eq(
+                Mux(counters.push, counters.word, Mux(sequencer.emit, sequencer.emit_word, elements.write_data))
+            ),
             self.in_room.eq(fifo_in.room),
             self.out_level.eq(fifo_out.level),
         ]
@@ -175,7 +188,8 @@ class Core(wiring.Component):
         headed = Signal()  # the header is complete
         m.d.sync += headed.eq(sequencer.header[HEADER_WORDS - 1])
 
-        # ---- Between the blocks -----------------------------------------------------------------------------------------
+        # ---- Between the blocks
+        # -----------------------------------------------------------------------------------------
         judged = Signal()
         with m.If(sequencer.plan | sequencer.decide):
             m.d.sync += judged.eq(sequencer.decide)

@@ -14,9 +14,11 @@ LONG, SHORT = 24, 16
 
 
 class Counters(wiring.Component):
-    """Counts from frame_start to frame_done; then sends the trailer, and after a judged step its record where the frame is traced.
+    """Counts from frame_start to frame_done; then sends the trailer, and after a judged step its record where the
+    frame is traced.
 
-    Each counter holds at its largest value. Sending a record takes STEP_RECORD_WORDS cycles or more (it waits for `record_room`), in which cycles are
+    Each counter holds at its largest value. Sending a record takes STEP_RECORD_WORDS cycles or more (it waits for
+    `record_room`), in which cycles are
     not counted: tracing changes no figure. `busy` is high while words are sent, `sent` in the last such cycle.
     """
 
@@ -61,7 +63,13 @@ class Counters(wiring.Component):
             m.d.sync += cycles.eq(1)
         with m.Elif(counting & ~recording & ~cycles.all()):
             m.d.sync += cycles.eq(cycles + 1)
-        for counter, event in ((macs, self.mac), (rhs, self.rhs), (accepted, self.accepted), (rejected, self.rejected), (clamps, self.clamped)):
+        for counter, event in (
+            (macs, self.mac),
+            (rhs, self.rhs),
+            (accepted, self.accepted),
+            (rejected, self.rejected),
+            (clamps, self.clamped),
+        ):
             count(counter, event)
         with m.If(self.frame_start):
             m.d.sync += [counting.eq(1), status.eq(0)]

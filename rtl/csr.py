@@ -16,9 +16,11 @@ REQUEST = data.StructLayout({"write": 1, "address": 8, "data": 16})
 
 
 class RegisterBlock(wiring.Component):
-    """One request, one response, in order; a response comes one cycle after its request, of MEM_DATA reads three cycles.
+    """One request, one response, in order; a response comes one cycle after its request, of MEM_DATA reads three
+    cycles.
 
-    Every address answers: one without a register reads 0 and ignores writes. `request.ready` waits for the response before it to be taken.
+    Every address answers: one without a register reads 0 and ignores writes. `request.ready` waits for the response
+    before it to be taken.
     """
 
     def __init__(self, config: LiquidConfig) -> None:

@@ -106,7 +106,9 @@ class ElementPipeline(wiring.Component):
             """Row of a memory for the elements at `stage`: base, plus the loop index, the top bit flipped by parity."""
             address = Signal(bits, name=f"{name}_row")
             total = Signal(bits, name=f"{name}_row_next")
-            m.d.comb += total.eq(stages.before(name, finish[name], stage) + stages.before("added_row", added_row, stage, since=1))
+            m.d.comb += total.eq(
+                stages.before(name, finish[name], stage) + stages.before("added_row", added_row, stage, since=1)
+            )
             flip: Value = Signal(name=f"{name}_flip")
             if parity is not None:
                 odd = stages.before("parity", self.parity, stage, since=-1)

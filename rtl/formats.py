@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Number formats, rounding and overflow modes: names and limits shared by gateware, golden model, compiler and driver.
 
-A table: nothing here computes on the machine's data. `float_code` and friends encode constants (weights of the pool, time)
+A table: nothing here computes on the machine's data. `float_code` and friends encode constants (weights of the pool,
+time)
 into the machine's words; the gateware and the golden model each have their own arithmetic.
 """
 
@@ -63,7 +64,8 @@ ACCUMULATOR = 32  # bits of a lane's accumulator
 
 LOG2 = Q(4, 11)  # log2 of a time constant, of dt, of a gate: [-16, 16)
 
-# Float code: an unsigned 16-bit number {exponent[5], mantissa[11]} = (1 + mantissa / 2**11) * 2**(exponent - FLOAT_BIAS).
+# Float code: an unsigned 16-bit number {exponent[5], mantissa[11]} = (1 + mantissa / 2**11) * 2**(exponent -
+# FLOAT_BIAS).
 # Gates and 1/tau carry their exponent, because time spans orders of magnitude. There is no zero and no sign.
 FLOAT_MANTISSA_BITS = 11
 FLOAT_EXPONENT_BITS = 5
@@ -98,7 +100,10 @@ def float_value(code: int, bias: int = FLOAT_BIAS) -> float:
 
 
 def _exp2_rom() -> tuple[int, ...]:
-    """256 words {rise[5], mantissa[11]} of 2**x on [0, 1): mantissa M[i] = round(2**11 (2**(i/256) - 1)), rise = M[i+1] - M[i]."""
+    """256 words {rise[5], mantissa[11]} of 2**x on [0, 1).
+
+    mantissa M[i] = round(2**11 (2**(i/256) - 1)), rise = M[i+1] - M[i].
+    """
     points = [round((1 << FLOAT_MANTISSA_BITS) * (2 ** (i / 256) - 1)) for i in range(257)]
     return tuple((points[i + 1] - points[i]) << FLOAT_MANTISSA_BITS | points[i] for i in range(256))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The function unit: tanh, sigmoid, softplus, log2 of 1/softplus, log2 of a gate, as table contents, and 2**x to a float code."""
+"""The function unit: tanh, sigmoid, softplus and logarithms of gates as table contents; 2**x to a float code."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ DELTA = 11  # bits of the rise over a segment, signed
 
 
 class FunctionUnit(wiring.Component):
-    """f(s) = y0 + round((y1 - y0) * u / 256) between two neighbouring table entries, extended by symmetry (isa.Mode); then 2**f if `exp2`.
+    """f(s) = y0 + round((y1 - y0) * u / 256) between two neighbouring table entries, extended by symmetry (isa.Mode);
+    then 2**f if `exp2`.
 
     s, table, mode, exp2     an element a cycle
     f, clamped               `latency` = 5 cycles later, combinational there
     host_*                   a word of the tables, while no element is under way: index = table * 256 + entry
     one                      2**state_frac_bits, the 1 of COMPLEMENT
 
-    Entries of even and odd index lie in two memories, so that both ends of a segment are read at once. Cost: one 11 x 8 and one 5 x 3 multiplier in
+    Entries of even and odd index lie in two memories, so that both ends of a segment are read at once. Cost: one 11 x
+    8 and one 5 x 3 multiplier in
     fabric, 2 * tables / 4 + 1 block RAMs or more by their depth.
     """
 
@@ -74,7 +76,13 @@ class FunctionUnit(wiring.Component):
         # Stage 1: both ends of the segment.
         s1, mode1, within1 = Signal(signed(WORD)), Signal(Mode), Signal(8)
         is_odd1, final1 = Signal(), Signal()
-        m.d.sync += [s1.eq(self.s), mode1.eq(self.mode), within1.eq(within), is_odd1.eq(index[0]), final1.eq(segment == SEGMENTS - 1)]
+        m.d.sync += [
+            s1.eq(self.s),
+            mode1.eq(self.mode),
+            within1.eq(within),
+            is_odd1.eq(index[0]),
+            final1.eq(segment == SEGMENTS - 1),
+        ]
         y0, y1 = Signal(signed(WORD)), Signal(signed(WORD))
         m.d.comb += [
             y0.eq(Mux(is_odd1, odd.read_data, even.read_data)),

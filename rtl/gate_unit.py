@@ -20,7 +20,8 @@ class GateUnit(wiring.Component):
     """d = f - (subtract ? base : 0); v = sat16(round(d * k / 2**(shift - x))); out = sat16(v + (add ? base : 0)).
 
     f, base, subtract, add                   an element a cycle
-    factor, shift, code                      one cycle later: where (k, x) comes from, the right shift, the float code in memory
+    factor, shift, code                      one cycle later: where (k, x) comes from, the right shift, the float code
+                                             in memory
     step, pool                               float codes that stand still while rows are under way
     out, clamped                             `latency` = 5 cycles after f, combinational there
 

@@ -36,7 +36,8 @@ class LanePath(wiring.Component):
     start                         high SNAPSHOT_TO_STAGE0 - 1 cycles after a snapshot slot
     sum, scale                    element l of the row in cycle SNAPSHOT_TO_STAGE0 + l after it
 
-    Cost: one choice of a lane's word for the broadcast, a 2:1 choice a bit for the operands, a register and a 2:1 choice a bit
+    Cost: one choice of a lane's word for the broadcast, a 2:1 choice a bit for the operands, a register and a 2:1
+    choice a bit
     for the sums (32 bits a lane) and the scales.
     """
 

@@ -13,7 +13,8 @@ from .formats import ACCUMULATOR, WORD
 class MacLane(wiring.Component):
     """sum += a * b, 16 x 16 bits signed into 32 bits that never wrap (the compiler holds a bound).
 
-    Operands are registered, then the product: `take` and `clear` belong to the product two cycles after its operands. `clear` (without `take`)
+    Operands are registered, then the product: `take` and `clear` belong to the product two cycles after its operands.
+    `clear` (without `take`)
     zeroes the sum. Latency from operands to `sum`: 3 cycles. Cost: one multiplier with its registers.
     """
 
@@ -22,7 +23,13 @@ class MacLane(wiring.Component):
     def __init__(self, vendor: str = "portable") -> None:
         self.vendor = vendor
         super().__init__(
-            {"a": In(signed(WORD)), "b": In(signed(WORD)), "take": In(1), "clear": In(1), "sum": Out(signed(ACCUMULATOR))}
+            {
+                "a": In(signed(WORD)),
+                "b": In(signed(WORD)),
+                "take": In(1),
+                "clear": In(1),
+                "sum": Out(signed(ACCUMULATOR)),
+            }
         )
 
     def elaborate(self, platform: object) -> Module:

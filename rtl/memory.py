@@ -15,10 +15,12 @@ PART = 16
 class Ram(wiring.Component):
     """`depth` rows of `parts` 16-bit words, read in the cycle after the address, written in parts.
 
-    Reading a row in the cycle in which it is written gives an undefined word on the vendors' block RAM: nobody does it (docs/isa.md,
+    Reading a row in the cycle in which it is written gives an undefined word on the vendors' block RAM: nobody does it
+    (docs/isa.md,
     hazards), so no logic is spent on it.
 
-    Ports: read_row -> read_data one cycle later; write_row, write_data, write_parts (a bit a part), committed at the end of the cycle.
+    Ports: read_row -> read_data one cycle later; write_row, write_data, write_parts (a bit a part), committed at the
+    end of the cycle.
     Cost on iCE40: parts * ceil(depth / 256) block RAMs.
     """
 
@@ -37,7 +39,9 @@ class Ram(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.memory = store = memory.Memory(shape=unsigned(PART * self.parts), depth=self.depth, init=list(self._init))
+        m.submodules.memory = store = memory.Memory(
+            shape=unsigned(PART * self.parts), depth=self.depth, init=list(self._init)
+        )
         read = store.read_port()
         write = store.write_port(granularity=PART)
         m.d.comb += [
@@ -53,7 +57,8 @@ class Ram(wiring.Component):
 class SinglePortRam(wiring.Component):
     """The weight memory: rows of `parts` 16-bit words, one address for reading and writing.
 
-    With vendor "ice40" each part is one SB_SPRAM256KA (depth 16,384); otherwise it is inferred. A cycle that writes reads nothing useful.
+    With vendor "ice40" each part is one SB_SPRAM256KA (depth 16,384); otherwise it is inferred. A cycle that writes
+    reads nothing useful.
     """
 
     def __init__(self, depth: int, parts: int, vendor: str = "portable") -> None:
@@ -89,8 +94,10 @@ class SinglePortRam(wiring.Component):
 class Fifo(wiring.Component):
     """A first-in first-out buffer of words, a power of two deep, first word visible without asking.
 
-    Ports: write, write_data; read (takes the visible word); read_data, valid; level counts all words, room what it takes. Writing when full and
-    reading what is not valid do nothing. A word becomes valid two cycles after it was written. Throughput: a word a cycle.
+    Ports: write, write_data; read (takes the visible word); read_data, valid; level counts all words, room what it
+    takes. Writing when full and
+    reading what is not valid do nothing. A word becomes valid two cycles after it was written. Throughput: a word a
+    cycle.
     """
 
     def __init__(self, depth: int, width: int = PART) -> None:
@@ -130,7 +137,12 @@ class Fifo(wiring.Component):
             self.level.eq(count),
             self.room.eq(self.depth - count),
         ]
-        m.d.sync += [head.eq(head_next), tail.eq(tail + push), count.eq(count + push - pop), fresh.eq(push & (count <= pop))]
+        m.d.sync += [
+            head.eq(head_next),
+            tail.eq(tail + push),
+            count.eq(count + push - pop),
+            fresh.eq(push & (count <= pop)),
+        ]
         with m.If(self.clear):
             m.d.sync += [head.eq(0), tail.eq(0), count.eq(0)]
         return m

@@ -27,7 +27,8 @@ class RowMultiplier(wiring.Component):
 
     a       `width` bits, signed
     b       `rows` bits, unsigned: one conditional addition each
-    start   `width` + 1 bits signed: what an earlier multiplier of the same `a` left, so that a product may take two cycles
+    start   `width` + 1 bits signed: what an earlier multiplier of the same `a` left, so that a product may take two
+            cycles
     total   `width` + 1 + `rows` bits, signed
 
     With vendor "ice40" a row is a chain of logic cells that add `a` or pass, one cell a bit, where yosys would take a
@@ -60,4 +61,3 @@ class RowMultiplier(wiring.Component):
             upper = Cat(added[1:], added[-1]).as_signed()
         m.d.comb += self.total.eq(Cat(*low_bits, upper).as_signed())
         return m
-

@@ -53,7 +53,8 @@ class Narrow(wiring.Component):
         # One more bit below, so that the bit that decides the rounding is still there after the shift.
         wide = self.width + 1
         x = Cat(Const(0, 1), self.x).as_signed()
-        # After the coarse shift at most 7 more follow, so bits above WORD + 1 + 7 only tell whether the value still fits.
+        # After the coarse shift at most 7 more follow, so bits above WORD + 1 + 7 only tell whether the value still
+        # fits.
         kept = WORD + 1 + 8
         shifted = Signal(signed(wide))
         first, second = (m.d.sync, m.d.sync) if self.latency == 2 else (m.d.comb, m.d.sync)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the step controller wants to know of a row: the sum of squares of its scaled error, and the largest magnitude."""
+"""What the step controller wants to know of a row: sum of squares of its scaled error, largest magnitude."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ NORM_BITS = 24
 class ErrorNorm(wiring.Component):
     """norm += min(|value|, 255)**2 where `square`; peak |= min(|value|, 32767) where `watch`.
 
-    The error comes in units of 1/16 of the tolerance, so a root mean square of 1 over n units is norm = 256 n. `clear` zeroes both. Settled three
-    cycles after a value. Of the peak only its bit length is meant: that of the largest magnitude is that of all of them or-ed.
+    The error comes in units of 1/16 of the tolerance, so a root mean square of 1 over n units is norm = 256 n. `clear`
+    zeroes both. Settled three
+    cycles after a value. Of the peak only its bit length is meant: that of the largest magnitude is that of all of
+    them or-ed.
     24 bits hold 257 clipped units and more only wrap past what the instruction set's 256 columns allow.
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The sequencer: fetches instructions, issues slots, runs loops and jumps, and speaks with the streams and the step controller."""
+"""The sequencer: fetches instructions, issues slots, runs loops and jumps, waits for streams and controller."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ CONTROL_LAYOUT = data.StructLayout(dict(CONTROL_FIELDS))
 class Sequencer(wiring.Component):
     """One instruction after the other, without a bubble between product instructions.
 
-    An instruction is loaded in the last cycle of the one before it plus its stall; its slots follow. Loaded in cycle L with d slots, the next is loaded
+    An instruction is loaded in the last cycle of the one before it plus its stall; its slots follow. Loaded in cycle L
+    with d slots, the next is loaded
     in L + d at the earliest. Costs are exactly those of docs/isa.md.
 
     run, abort                 from the host
     fetch_row, issue           program memory: address, and the issue word one cycle later
     slot                       the slot of this cycle; v_row, w_row and s_address are its addresses, one cycle later
-    finish_pc, row, parity     the finish word's address, in time for the element pipeline; row and parity stand with `start`
+    finish_pc, row, parity     the finish word's address, in time for the element pipeline; row and parity stand with
+                               `start`
     header_*                   one cycle each as the header's words pass
     plan, decide / done        to and from the step controller; time_left; accepted toggles the parity
     push, push_*               words for the output FIFO, from EMIT and the trailer
@@ -73,7 +75,10 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes = self.config.lanes
-        mac, control = data.View(MAC_LAYOUT, self.issue[: MAC_LAYOUT.size]), data.View(CONTROL_LAYOUT, self.issue[: CONTROL_LAYOUT.size])
+        mac, control = (
+            data.View(MAC_LAYOUT, self.issue[: MAC_LAYOUT.size]),
+            data.View(CONTROL_LAYOUT, self.issue[: CONTROL_LAYOUT.size]),
+        )
         pc, next_pc = Signal(len(self.fetch_row)), Signal(len(self.fetch_row))
         m.d.comb += self.fetch_row.eq(next_pc)
         m.d.sync += pc.eq(next_pc)
@@ -83,7 +88,8 @@ class Sequencer(wiring.Component):
         loop_start, loop_left, row, in_loop = Signal.like(pc), Signal(8), Signal(8), Signal()
         parity, pointer = Signal(), Signal(len(self.w_row))
 
-        # ---- The slots of the instruction under way -----------------------------------------------------------------------
+        # ---- The slots of the instruction under way
+        # -----------------------------------------------------------------------
         busy, left, snapping, is_dot, is_term, last = Signal(), Signal(8), Signal(), Signal(), Signal(), Signal()
         v_row, at_lane = Signal(len(self.v_row)), Signal(range(lanes))
         slot_pc, slot_row = Signal.like(pc), Signal(8)
@@ -106,12 +112,14 @@ class Sequencer(wiring.Component):
                 m.d.sync += v_row.eq(v_row + 1)
             with m.If(is_dot):
                 m.d.sync += pointer.eq(pointer + 1)
-        # The memories are addressed in the cycle after the slot. S's address is 0 where no term asks, so that the step controller's can be or-ed to it.
+        # The memories are addressed in the cycle after the slot. S's address is 0 where no term asks, so that the step
+        # controller's can be or-ed to it.
         scalar = Signal(8)
         m.d.sync += [self.v_row.eq(v_row), self.w_row.eq(pointer), self.s_address.eq(Mux(busy & is_term, scalar, 0))]
         self._hand_on(m, slot_pc, slot_row, parity)
 
-        # ---- Loading the next instruction ---------------------------------------------------------------------------------
+        # ---- Loading the next instruction
+        # ---------------------------------------------------------------------------------
         waited, ready, load = Signal(6), Signal(), Signal()
         stalled = Signal()
         m.d.comb += [stalled.eq(waited != control.stall), load.eq(ready & (~busy | ending) & ~stalled)]
@@ -155,6 +163,41 @@ class Sequencer(wiring.Component):
             at_frame.eq((control.op == Op.CONTROL) & (control.control == Control.FRAME)),
         ]
 
+        def execute() -> None:
+            """Effects of a control instruction in the cycle in which it is loaded."""
+            with m.Switch(control.control):
+                with m.Case(Control.NOP):
+                    advance(load)
+                with m.Case(Control.LOOP):
+                    advance(load)
+                    m.d.sync += [loop_start.eq(pc + 1), loop_left.eq(control.imm[:8] - 1), row.eq(0), in_loop.eq(1)]
+                    m.d.comb += self.count_rhs.eq(control.imm[15])
+                with m.Case(Control.SWAP):
+                    advance(load)
+                    m.d.sync += parity.eq(~parity)
+                with m.Case(Control.JUMP):
+                    advance(load)
+                    with m.If(condition):
+                        m.d.comb += next_pc.eq(control.target)
+                with m.Case(Control.PLAN, Control.DECIDE):
+                    advance(load)
+                    m.d.comb += [
+                        self.plan.eq(control.control == Control.PLAN),
+                        self.decide.eq(control.control == Control.DECIDE),
+                    ]
+                    m.next = "CONTROLLER"
+                with m.Case(Control.EMIT):
+                    advance(load)
+                    m.d.comb += [self.emit.eq(1), self.emit_word.eq(control.imm)]
+                with m.Case(Control.DONE):
+                    advance(load)
+                    m.d.comb += self.frame_done.eq(1)
+                    m.next = "TRAILER"
+                with m.Case(Control.ROOM):
+                    advance(room_ok)
+                with m.Default():
+                    m.next = "ILLEGAL"
+
         with m.FSM(name="sequencer"):
             with m.State("IDLE"):
                 m.d.comb += [self.idle.eq(1), next_pc.eq(0)]
@@ -192,7 +235,7 @@ class Sequencer(wiring.Component):
                         with m.If(control.op > Op.IN):
                             m.next = "ILLEGAL"
                     with m.Else():
-                        self._control(m, control, advance, load, condition, room_ok, parity, loop_start, loop_left, row, in_loop, pc, next_pc)
+                        execute()
             with m.State("HEADER"):
                 m.d.comb += self.header.eq(1 << header)
                 m.d.sync += header.eq(header + 1)
@@ -222,7 +265,8 @@ class Sequencer(wiring.Component):
     def _hand_on(self, m: Module, slot_pc: Signal, slot_row: Signal, parity: Signal) -> None:
         """Where a snapshot's finish word is, and its loop index and parity, held from slot to stage 0.
 
-        Captured with the snapshot's slot and again three cycles later, so that neither copy is overwritten by a row that follows four cycles behind.
+        Captured with the snapshot's slot and again three cycles later, so that neither copy is overwritten by a row
+        that follows four cycles behind.
         """
         early = Signal(data.StructLayout({"pc": len(slot_pc), "row": 8, "parity": 1}))
         late = Signal.like(early)
@@ -236,39 +280,3 @@ class Sequencer(wiring.Component):
         with m.If(snapshot):
             m.d.sync += late.eq(early)
         m.d.comb += [self.finish_pc.eq(late.pc), self.row.eq(late.row), self.parity.eq(late.parity)]
-
-    def _control(
-        self, m: Module, control: data.View[data.StructLayout], advance: object, load: Signal, condition: Signal, room_ok: Signal,
-        parity: Signal, loop_start: Signal, loop_left: Signal, row: Signal, in_loop: Signal, pc: Signal, next_pc: Signal,
-    ) -> None:  # fmt: skip
-        """Effects of a control instruction in the cycle in which it is loaded."""
-        assert callable(advance)
-        with m.Switch(control.control):
-            with m.Case(Control.NOP):
-                advance(load)
-            with m.Case(Control.LOOP):
-                advance(load)
-                m.d.sync += [loop_start.eq(pc + 1), loop_left.eq(control.imm[:8] - 1), row.eq(0), in_loop.eq(1)]
-                m.d.comb += self.count_rhs.eq(control.imm[15])
-            with m.Case(Control.SWAP):
-                advance(load)
-                m.d.sync += parity.eq(~parity)
-            with m.Case(Control.JUMP):
-                advance(load)
-                with m.If(condition):
-                    m.d.comb += next_pc.eq(control.target)
-            with m.Case(Control.PLAN, Control.DECIDE):
-                advance(load)
-                m.d.comb += [self.plan.eq(control.control == Control.PLAN), self.decide.eq(control.control == Control.DECIDE)]
-                m.next = "CONTROLLER"
-            with m.Case(Control.EMIT):
-                advance(load)
-                m.d.comb += [self.emit.eq(1), self.emit_word.eq(control.imm)]
-            with m.Case(Control.DONE):
-                advance(load)
-                m.d.comb += self.frame_done.eq(1)
-                m.next = "TRAILER"
-            with m.Case(Control.ROOM):
-                advance(room_ok)
-            with m.Default():
-                m.next = "ILLEGAL"

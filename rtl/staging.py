@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Values that belong to a row, held for the stages of the element pipeline that use them.
 
-Rows follow each other `lanes` cycles apart or more, while the pipeline is longer than that: several rows are in it at once. What an
-instruction says about its row is therefore handed on from stage to stage, in hops of at most `lanes` stages, as element 0 passes.
+Rows follow each other `lanes` cycles apart or more, while the pipeline is longer than that: several rows are in it at
+once. What an
+instruction says about its row is therefore handed on from stage to stage, in hops of at most `lanes` stages, as
+element 0 passes.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ class Staging:
         return self._tokens[stage + 1]
 
     def held(self, name: str, value: Value, stage: int, since: int = 0) -> Value:
-        """`value`, which stands from the time element 0 is at stage `since` for `lanes` cycles, as it stands for the elements at `stage`."""
+        """`value`, as it stands for the elements at `stage`.
+
+        It stands itself from the cycle in which element 0 is at stage `since`, for `lanes` cycles.
+        """
         if stage == since:
             return value
         key = (name, stage)
@@ -44,7 +49,7 @@ class Staging:
         return self._held[key]
 
     def before(self, name: str, value: Value, stage: int, since: int = 0) -> Value:
-        """The same value where it may be read in the cycle in which element 0 is at `stage` - 1, to be registered for `stage`."""
+        """The same, where it may be read while element 0 is at `stage` - 1, to be registered for `stage`."""
         return self.held(name, value, max(since, stage - self.lanes), since)
 
     def lane(self, stage: int) -> Signal:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The adaptive step controller: chooses each step, judges it, and keeps the frame's time (docs/isa.md, PLAN and DECIDE)."""
+"""The adaptive step controller: chooses each step, judges it, keeps the frame's time (docs/isa.md, PLAN)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ def add_or_subtract(a: Value, b: Value, subtract: Value) -> Value:
 
 
 class StepController(wiring.Component):
-    """A serial machine beside the datapath: one accumulator fed from the S memory, one 32-bit subtractor of times, one shifter by one bit.
+    """A serial machine beside the datapath: one accumulator fed from the S memory, one 32-bit subtractor of times, one
+    shifter by one bit.
 
-    Sizes are pseudo-logarithms {exponent, mantissa}, which are at once the float code of the step: log2 up to a linear mantissa, within 0.09. Raising
-    an error or a time to its logarithm is counting leading zeros. What it remembers of earlier steps lives in the S memory too (isa.Param).
+    Sizes are pseudo-logarithms {exponent, mantissa}, which are at once the float code of the step: log2 up to a linear
+    mantissa, within 0.09. Raising
+    an error or a time to its logarithm is counting leading zeros. What it remembers of earlier steps lives in the S
+    memory too (isa.Param).
 
-    plan, decide          start; `done` in the last cycle. Cycles: docs/isa.md less the one in which the instruction loads
+    plan, decide          start; `done` in the last cycle. Cycles: docs/isa.md less the one in which the instruction
+                          loads
     fresh                 a sequence starts: forget the one before
     load_time, dt         time left = dt, its low and its high word in a cycle each
     norm, peak, clamped   of the step, from the element pipeline
@@ -130,7 +134,8 @@ class StepController(wiring.Component):
                 with m.If(self.decide):
                     m.next = "LOAD_NORM"
 
-            # ---- PLAN -----------------------------------------------------------------------------------------------------
+            # ---- PLAN
+            # -----------------------------------------------------------------------------------------------------
             with m.State("PLAN_ADDRESS"):
                 address(Mux(fresh, Param.LOG_START, Param.SIZE))
                 m.d.sync += fresh.eq(0)
@@ -181,7 +186,8 @@ class StepController(wiring.Component):
                 m.d.sync += self.step.eq(total)
                 m.next = "IDLE"
 
-            # ---- DECIDE ---------------------------------------------------------------------------------------------------
+            # ---- DECIDE
+            # ---------------------------------------------------------------------------------------------------
             with m.State("LOAD_NORM"):
                 m.d.sync += [shifter.eq(Cat(Const(0, TIME_WIDTH - NORM_BITS), self.norm | 1)), count.eq(NORM_BITS - 1)]
                 m.next = "LOG_NORM"
@@ -198,7 +204,12 @@ class StepController(wiring.Component):
                 m.next = "ADVANCE"
             with m.State("ADVANCE"):
                 address(Param.ERROR_0 | ~newest)
-                m.d.comb += [self.s_write.eq(1), self.accepted.eq(accept), self.rejected.eq(~accept), self.limited.eq(accept & ~ok)]
+                m.d.comb += [
+                    self.s_write.eq(1),
+                    self.accepted.eq(accept),
+                    self.rejected.eq(~accept),
+                    self.limited.eq(accept & ~ok),
+                ]
                 with m.If(accept):
                     m.d.sync += left.eq(after)
                 m.next = "SAFETY_ADDRESS"
@@ -219,7 +230,11 @@ class StepController(wiring.Component):
                 is_last = bit == COEFFICIENT - 1
                 chosen = Mux(coefficient[0] & (history | (which == 0)), self.s_data, 0)
                 added = add_or_subtract(product, chosen, is_last)
-                m.d.sync += [product.eq(Mux(is_last, added, added >> 1)), coefficient.eq(coefficient >> 1), bit.eq(bit + 1)]
+                m.d.sync += [
+                    product.eq(Mux(is_last, added, added >> 1)),
+                    coefficient.eq(coefficient >> 1),
+                    bit.eq(bit + 1),
+                ]
                 with m.If(is_last):
                     m.next = "SUBTRACT"
             with m.State("SUBTRACT"):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 SPRAM_DEPTH = 16384
 
-# 16 x 16 signed multiply-accumulate: operands registered, product registered, 32-bit accumulator. A load of {C, D} = 0 clears.
+# 16 x 16 signed multiply-accumulate: operands registered, product registered, 32-bit accumulator. A load of {C, D} = 0
+# clears.
 MAC16_PARAMETERS = {
     "NEG_TRIGGER": Const(0, 1), "MODE_8x8": Const(0, 1),
     "A_SIGNED": Const(1, 1), "B_SIGNED": Const(1, 1),
@@ -52,7 +53,8 @@ def conditional_add(
 ) -> None:
     """total = base + (enable ? a : 0), signed, cut to len(total), or its complement: one logic cell a bit.
 
-    The gating rides in the free input of the adder's look-up table, since the carry does not matter where nothing is added.
+    The gating rides in the free input of the adder's look-up table, since the carry does not matter where nothing is
+    added.
     """
     width = len(total)
     left, right = Signal(signed(width), name=f"{name}_base"), Signal(signed(width), name=f"{name}_a")

@@ -304,7 +304,7 @@ def test_a_model_too_large_says_by_how_much() -> None:
 def test_frames_that_the_fifos_cannot_hold_are_refused() -> None:
     with pytest.raises(UserError, match="a frame has 75 words with its header; expected at most fifo_words = 64"):
         compile(toy_model(features=70), config=preset("up5k", fifo_words=64))
-    with pytest.raises(UserError, match="words of output; expected at most fifo_words = 64"):
+    with pytest.raises(UserError, match="words of output; expected at most half of fifo_words = 64"):
         compile(toy_model(classes=60), config=preset("up5k", fifo_words=64))
 
 

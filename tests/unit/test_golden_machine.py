@@ -718,8 +718,8 @@ def nop(cycles: int) -> Instruction:
 
 
 TO_V, TO_A = Finish(v=20, v_en=1), Finish(e=3, e_mask=E_A)
-# The snapshot is a slot after a term; its last lane is written in cycle 5 + 17 + 3 after it: 25 cycles lie between.
-GAP = 5 + 17 + N - 1
+# The snapshot is a slot after a term; its last lane is written in cycle 5 + 15 + 3 after it: 23 cycles lie between.
+GAP = 5 + 15 + N - 1
 
 
 @pytest.mark.parametrize(
@@ -730,10 +730,10 @@ GAP = 5 + 17 + N - 1
         # The second row is read N slots later.
         (row(TO_V), Instruction(op=Op.DOT, x=19, cols=8, last=1), GAP - N),
         (row(Finish(e=3, e_mask=E_S)), row(Finish(), w=3 * N + 1), GAP - 2),
-        # Written at stage 17, read at stages 2, 9 and 10 of a row whose snapshot is 2 slots after the gap.
-        (row(TO_A), row(Finish(a=3, a_sel=AddSource.MEMORY)), 17 - 2 - 1),
-        (row(Finish(e=3, e_mask=E_B)), row(Finish(b=3, sub=1)), 17 - 9 - 1),
-        (row(Finish(e=3, e_mask=E_C)), row(Finish(c=3, c_sel=Factor.MEMORY, c_shift=31)), 17 - 10 - 1),
+        # Written at stage 15, read at stages 2, 8 and 9 of a row whose snapshot is 2 slots after the gap.
+        (row(TO_A), row(Finish(a=3, a_sel=AddSource.MEMORY)), 15 - 2 - 1),
+        (row(Finish(e=3, e_mask=E_B)), row(Finish(b=3, sub=1)), 15 - 8 - 1),
+        (row(Finish(e=3, e_mask=E_C)), row(Finish(c=3, c_sel=Factor.MEMORY, c_shift=31)), 15 - 9 - 1),
         (row(TO_V), control(Control.PLAN), GAP),
         (row(TO_V), control(Control.DECIDE), GAP),
         (row(Finish(norm=1)), control(Control.DECIDE), GAP + 3),
