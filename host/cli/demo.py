@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 
 from liquid_accel.cli.common import Subparsers, add_json, positive_int, print_json, show, subcommand
@@ -45,5 +46,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(demo_figures(outcome))
     else:
-        show(demo_table(outcome), settings(outcome), f"report: {outcome.report}")
+        show(demo_table(outcome), textwrap.fill(settings(outcome), 79), f"report: {outcome.report}")
     return 1 if any(solver.comparison.mismatches for solver in outcome.solvers) else 0

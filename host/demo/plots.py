@@ -143,6 +143,7 @@ def steps_figure(outcome: Outcome, row: int, result: Result, at: int) -> Figure:
     axes[2].legend(loc="upper right", ncols=2)
     axes[3].stairs(result.rhs_evals[at, :frames], edges, fill=True, color=style.GREEN)
     axes[3].set_ylabel("right-hand\nsides")
+    style.whole_numbers(axes[3].yaxis, 5)
     axes[3].set_xlabel("time, frames")
     axes[3].set_xlim(0, frames)
     style.whole_numbers(axes[3].xaxis)

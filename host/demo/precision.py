@@ -23,8 +23,8 @@ from liquid_accel.sim.reference import SolverSettings
 
 FINE = 64
 UTTERANCES = 48
-TOLERANCES = (0.3, 0.1, 0.01, 0.003, 0.001)
-PICTURED = 0.003  # the tolerance whose steps are drawn
+TOLERANCES = (0.3, 0.1, 0.01, 0.003, 0.001, 0.0001)
+PICTURED = 0.0001  # the tolerance whose steps are drawn: small enough that a frame takes several
 RK4_STEPS = (1, 2, 3, 4)
 FUSED_STEPS = (1, 2, 4, 8, 16)
 CALIBRATION = 64  # sequences; for the many images of the curves that is enough

@@ -60,11 +60,11 @@ def plain_log(axis: Axis, ticks: Sequence[float]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def whole_numbers(axis: Axis) -> None:
-    """Ticks at whole numbers only."""
+def whole_numbers(axis: Axis, most: int = 9) -> None:
+    """Ticks at whole numbers only, not many more than `most`."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_major_locator(MaxNLocator(most, integer=True))
 
 
 def blank_colorbar(figure: Figure, axis: Axes) -> None:
