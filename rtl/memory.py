@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Elaboratable, Module, Signal, unsigned
+from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -152,11 +152,3 @@ def host_row(address: Signal, parts: int) -> tuple[Signal, Signal]:
     """Splits the host's word address into (row, part), a row taking a power of two of words."""
     bits = (parts - 1).bit_length()
     return address[bits:], address[:bits]
-
-
-def one_hot(index: Signal, width: int) -> Cat:
-    """A bit for each of `width` values of `index`."""
-    return Cat(index == k for k in range(width))
-
-
-__all__ = ["PART", "Elaboratable", "Fifo", "Ram", "SinglePortRam", "host_row", "one_hot"]
