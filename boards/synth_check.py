@@ -12,6 +12,7 @@ from pathlib import Path
 from liquid_accel.boards import tools
 from liquid_accel.boards.bare_ice40 import BareTop
 from liquid_accel.rtl.config import preset
+from liquid_accel.rtl.reset import SynchronisedReset
 
 # What a change may not exceed without moving the bound in the same commit and saying why. The part has 5,280, 8, 30 and
 # 4.
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--seeds is {options.seeds}: 1 or more was expected")
     print("synthesising for iCE40UP5K", file=sys.stderr)
     try:
-        tools.synthesise(BareTop(preset("up5k")), options.folder, CLOCK_MHZ)
+        tools.synthesise(SynchronisedReset(BareTop(preset("up5k"))), options.folder, CLOCK_MHZ)
         print(f"placing with {options.seeds} seeds", file=sys.stderr)
         with ThreadPoolExecutor(2) as pool:
             reports = list(

@@ -17,8 +17,8 @@ class Accelerator(wiring.Component):
 
     request, response   streams: one response for each request, in order
     interrupt           level, see IRQ_ENABLE
-    Reset of the sync domain is synchronous; a board synchronises its release. ABORT resets the core, not the memories'
-    contents.
+    Reset of the sync domain is synchronous; where it comes from a pin, rtl/reset.py synchronises its release. ABORT
+    resets the core, not the memories' contents.
     """
 
     def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:

@@ -145,9 +145,7 @@ class ElementPipeline(wiring.Component):
         m.d.sync += [s4.eq(add.s), clamped4.eq(add.clamped | clamped3)]
 
         # The function.
-        m.submodules.function = function = FunctionUnit(
-            self.config.tables, 1 << self.config.state_frac_bits, self.vendor
-        )
+        m.submodules.function = function = FunctionUnit(self.config.tables, self.config.state_frac_bits, self.vendor)
         m.d.comb += [
             function.s.eq(s4),
             function.table.eq(at("table", FUNCTION)),

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .formats import EXP2_ROM, FLOAT_BIAS, FLOAT_MANTISSA_BITS, WORD
 from .isa import Mode
 from .memory import Ram
-from .multiplier import RowMultiplier
+from .multiplier import RowMultiplier, conditional_sum
 from .narrow import saturate
 
 SEGMENTS = 256
@@ -24,7 +24,7 @@ class FunctionUnit(wiring.Component):
     s, table, mode, exp2     an element a cycle
     f, clamped               `latency` = 5 cycles later, combinational there
     host_*                   a word of the tables, while no element is under way: index = table * 256 + entry
-    one                      2**state_frac_bits, the 1 of COMPLEMENT
+    one_bit                  state_frac_bits: 2**one_bit is the 1 of COMPLEMENT
 
     Entries of even and odd index lie in two memories, so that both ends of a segment are read at once. Cost: one 11 x
     8 and one 5 x 3 multiplier in
@@ -33,8 +33,8 @@ class FunctionUnit(wiring.Component):
 
     latency = 5
 
-    def __init__(self, tables: int, one: int, vendor: str = "portable") -> None:
-        self.tables, self.one, self.vendor = tables, one, vendor
+    def __init__(self, tables: int, one_bit: int, vendor: str = "portable") -> None:
+        self.tables, self.one_bit, self.vendor = tables, one_bit, vendor
         index = (tables * SEGMENTS - 1).bit_length()
         super().__init__(
             {
@@ -62,7 +62,7 @@ class FunctionUnit(wiring.Component):
         magnitude = Signal(WORD - 1)
         negative = self.s[-1]
         flipped = Signal(WORD)
-        m.d.comb += flipped.eq(Mux(negative, -self.s, self.s))
+        m.d.comb += flipped.eq((self.s ^ negative.replicate(WORD)) + negative)
         m.d.comb += magnitude.eq(Mux(flipped[-1], (1 << WORD - 1) - 1, flipped))
         segment, within = Signal(8), Signal(8)
         with m.If(self.mode == Mode.DIRECT):
@@ -91,12 +91,12 @@ class FunctionUnit(wiring.Component):
         ]
         identity = Signal()
         m.d.comb += identity.eq(mode1 == Mode.IDENTITY)
-        base2, delta2, within2 = Signal(signed(WORD + 1)), Signal(signed(DELTA)), Signal(8)
-        tail = Signal(signed(WORD))
-        with m.If(identity | ((mode1 == Mode.SOFTPLUS) & ~s1[-1])):
-            m.d.comb += tail.eq(s1)
+        base1, base2 = Signal(signed(WORD + 1)), Signal(signed(WORD + 1))
+        delta2, within2 = Signal(signed(DELTA)), Signal(8)
+        tail = identity | ((mode1 == Mode.SOFTPLUS) & ~s1[-1])
+        conditional_sum(m, "base", Mux(identity, 0, y0), s1, tail, base1, self.vendor)
         m.d.sync += [
-            base2.eq(Mux(identity, 0, y0) + tail),
+            base2.eq(base1),
             delta2.eq(Mux(identity | final1, 0, y1 - y0)),
             within2.eq(within1),
         ]
@@ -104,16 +104,20 @@ class FunctionUnit(wiring.Component):
         # Stages 2 and 3: interpolation.
         product3, base3 = Signal(signed(DELTA + 8)), Signal(signed(WORD + 1))
         m.submodules.multiplier = multiplier = RowMultiplier(DELTA, 8, self.vendor)
-        m.d.comb += [multiplier.a.eq(delta2), multiplier.b.eq(within2)]
+        # The product starts from one half, so that cutting it rounds it.
+        m.d.comb += [multiplier.a.eq(delta2), multiplier.b.eq(within2), multiplier.start.eq(128)]
         m.d.sync += [product3.eq(multiplier.total), base3.eq(base2)]
         value4 = Signal(signed(WORD + 2))
-        m.d.sync += value4.eq(base3 + ((product3 + 128) >> 8))
+        m.d.sync += value4.eq(base3 + (product3 >> 8))
 
         # Stage 4: the other half by symmetry.
         mirror = self._delay(m, (mode1 == Mode.ODD) & s1[-1], 3, "mirror")
         complement = self._delay(m, (mode1 == Mode.COMPLEMENT) & s1[-1], 3, "complement")
+        # -x = ~x + 1, and 1 - x = ~x + 1 + one: one adder.
         signed_value = Signal(signed(WORD + 3))
-        m.d.comb += signed_value.eq(Mux(mirror | complement, -value4, value4) + Mux(complement, self.one, 0))
+        flip = mirror | complement
+        flipped4 = (value4.as_unsigned() ^ flip.replicate(len(value4))).as_signed()
+        m.d.comb += signed_value.eq(flipped4 + Cat(flip, Const(0, self.one_bit - 1), complement))
         f4, clamped4 = saturate(m, signed_value, "function")
         f5, clamped5 = Signal(signed(WORD)), Signal()
         m.d.sync += [f5.eq(f4), clamped5.eq(clamped4)]

@@ -39,7 +39,7 @@ class ErrorNorm(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         magnitude = Signal(WORD)
-        m.d.comb += magnitude.eq(Mux(self.value[-1], -self.value, self.value))
+        m.d.comb += magnitude.eq((self.value ^ self.value[-1].replicate(WORD)) + self.value[-1])
         held, clipped = Signal(WORD - 1), Signal(8)
         square1, watch1, square2 = Signal(), Signal(), Signal()
         squared = Signal(16)

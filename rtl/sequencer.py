@@ -140,7 +140,7 @@ class Sequencer(wiring.Component):
 
         words_left = Signal(len(self.in_level))
         m.d.comb += self.inputs_left.eq(words_left != 0)
-        with m.If(self.input_take):
+        with m.If(self.input_take | self.header.any()):
             m.d.sync += words_left.eq(words_left - 1)
         condition = Signal()
         first, trace = self.flags[0], self.flags[1]
@@ -212,7 +212,7 @@ class Sequencer(wiring.Component):
                         m.next = "IDLE"
                     with m.Elif(frame_ready):
                         m.d.comb += [self.frame_start.eq(1), next_pc.eq(after)]
-                        m.d.sync += [words_left.eq(control.imm - HEADER_WORDS), header.eq(0)]
+                        m.d.sync += [words_left.eq(control.imm), header.eq(0)]
                         m.next = "HEADER"
                 with m.If(load):
                     with m.If(control.op != Op.CONTROL):

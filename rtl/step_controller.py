@@ -12,6 +12,7 @@ from .isa import Param, StepFlag
 from .norm import NORM_BITS
 
 COEFFICIENT = 8  # bits of BETA1, BETA2, ALPHA2, Q0.7
+FULL = (1 << TIME_WIDTH) - 1
 CHANGE = WORD + 2  # a size plus a change, or the safety less three products, does not overflow
 
 
@@ -74,19 +75,22 @@ class StepController(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        left, after, shifter, count = Signal(TIME_WIDTH), Signal(TIME_WIDTH), Signal(TIME_WIDTH), Signal(6)
+        # Time left, now and after the step, is kept complemented: a subtraction is then an addition without inverters.
+        spent, spent_after = Signal(TIME_WIDTH, init=FULL), Signal(TIME_WIDTH, init=FULL)
+        left = ~spent
+        shifter, count = Signal(TIME_WIDTH), Signal(6)
         fresh, clipped, above, accept, ok, saturated = (Signal() for _ in range(6))
         history = Signal()  # a step of this sequence was accepted: the last error and change mean something
         at_limit = Signal()  # the size came out below the smallest and was raised to it
         newest = Signal()  # which of the two error words is the newest
 
-        # The one subtractor of times.
-        difference = Signal(TIME_WIDTH + 1)
-        m.d.comb += difference.eq(left - shifter)
-        short = difference[-1]  # less is left than the shifter holds
+        # The one subtractor of times: left - shifter = ~(~left + shifter).
+        spending = Signal(TIME_WIDTH + 1)
+        m.d.comb += spending.eq(spent + shifter)
+        short = spending[-1]  # less is left than the shifter holds
         code = Cat(shifter[TIME_WIDTH - 1 - FLOAT_MANTISSA_BITS : TIME_WIDTH - 1], count[:5])
         m.d.comb += [
-            self.time_left.eq(left != 0),
+            self.time_left.eq(~spent.all()),
             self.record_flags.eq(
                 Mux(accept, StepFlag.ACCEPTED, 0)
                 | Mux(accept & ~ok, StepFlag.LIMITED, 0)
@@ -100,7 +104,7 @@ class StepController(wiring.Component):
             m.d.sync += [fresh.eq(1), history.eq(0), at_limit.eq(0)]
         for half in range(2):
             with m.If(self.load_time[half]):
-                m.d.sync += left.word_select(half, WORD).eq(self.dt)
+                m.d.sync += spent.word_select(half, WORD).eq(~self.dt)
 
         def normalise(then: str) -> None:
             """Shift left until the top bit is one, counting down: leading zeros + 1 cycles."""
@@ -159,9 +163,9 @@ class StepController(wiring.Component):
             with m.State("PLAN_COMPARE"):
                 address(Param.SIZE)
                 m.d.comb += self.s_write.eq(1)
-                m.d.sync += [after.eq(difference), count.eq(TIME_WIDTH - 1), clipped.eq(1)]
-                with m.If(short | (difference == 0)):
-                    m.d.sync += [after.eq(0), shifter.eq(left)]
+                m.d.sync += [spent_after.eq(spending), count.eq(TIME_WIDTH - 1), clipped.eq(1)]
+                with m.If(short | spending[:-1].all()):
+                    m.d.sync += [spent_after.eq(FULL), shifter.eq(left)]
                     m.next = "PLAN_NORMALISE"
                 with m.Elif(~above):
                     m.d.sync += shifter.eq(left)
@@ -173,7 +177,7 @@ class StepController(wiring.Component):
                 m.d.sync += shifter.eq(shifter >> 1)
                 m.next = "PLAN_AFTER"
             with m.State("PLAN_AFTER"):
-                m.d.sync += after.eq(difference)
+                m.d.sync += spent_after.eq(spending)
                 m.next = "PLAN_NORMALISE"
             with m.State("PLAN_NORMALISE"):
                 normalise("PLAN_CODE")
@@ -211,7 +215,7 @@ class StepController(wiring.Component):
                     self.limited.eq(accept & ~ok),
                 ]
                 with m.If(accept):
-                    m.d.sync += left.eq(after)
+                    m.d.sync += spent.eq(spent_after)
                 m.next = "SAFETY_ADDRESS"
             with m.State("SAFETY_ADDRESS"):
                 address(Param.SAFETY)
@@ -305,7 +309,7 @@ class StepController(wiring.Component):
                     with m.If(self.peak[k]):
                         m.d.comb += peak_bits.eq(k + 1)
                 with m.If((count + peak_bits) <= self.s_data):
-                    m.d.sync += left.eq(0)
+                    m.d.sync += spent.eq(FULL)
                     m.d.comb += self.halted.eq(1)
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"

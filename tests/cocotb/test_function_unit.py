@@ -13,6 +13,6 @@ STATE_FRAC_BITS = 12
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_mode_against_the_golden_model(simulator: str, seed: int) -> None:
     print(f"seed {seed}")
-    unit = FunctionUnit(TABLES, 1 << STATE_FRAC_BITS)
+    unit = FunctionUnit(TABLES, STATE_FRAC_BITS)
     environment = {"FUNCTION_SEED": str(seed), "FUNCTION_STATE_FRAC_BITS": str(STATE_FRAC_BITS)}
     run_cocotb(unit, "cocotb_function_unit", simulator, environment=environment, seed=seed)

@@ -8,12 +8,13 @@ import pytest
 from liquid_accel.boards import synth_check, tools
 from liquid_accel.boards.bare_ice40 import BareTop
 from liquid_accel.rtl.config import preset
+from liquid_accel.rtl.reset import SynchronisedReset
 
 
 @pytest.fixture(scope="module")
 def netlist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synth")
-    tools.synthesise(BareTop(preset("up5k")), folder)
+    tools.synthesise(SynchronisedReset(BareTop(preset("up5k"))), folder)
     return folder
 
 

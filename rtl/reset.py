@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Reset from a pin: asserted at once, released with the clock."""
+
+from __future__ import annotations
+
+from amaranth.hdl import ClockDomain, ClockSignal, Module
+from amaranth.lib import wiring
+from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.wiring import In
+
+
+class SynchronisedReset(wiring.Component):
+    """`inner` with its ports, plus `clk` and `rst` of its sync domain, where `rst` may come at any time.
+
+    The domain is reset as soon as `rst` is high, and leaves reset two clock edges after it is low, so that all its
+    flip-flops leave it together. A requester lets those two cycles pass: in reset, the bus accepts and
+    forgets.
+    """
+
+    def __init__(self, inner: wiring.Component) -> None:
+        self.inner = inner
+        super().__init__({**dict(inner.signature.members), "clk": In(1), "rst": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.domains.sync = ClockDomain("sync", local=True)
+        m.d.comb += ClockSignal("sync").eq(self.clk)
+        m.submodules.synchroniser = ResetSynchronizer(self.rst, domain="sync")
+        m.submodules.inner = self.inner
+        for name, member in self.inner.signature.members.items():
+            outside, inside = getattr(self, name), getattr(self.inner, name)
+            if not member.is_port:
+                wiring.connect(m, wiring.flipped(outside), inside)
+            elif member.flow == In:
+                m.d.comb += inside.eq(outside)
+            else:
+                m.d.comb += outside.eq(inside)
+        return m
