@@ -12,12 +12,10 @@ from .counters import Counters
 from .element_pipeline import ElementPipeline
 from .isa import E_A, E_B, E_C, E_S, FINISH_BITS, HEADER_WORDS, ISSUE_BITS, Space
 from .lane_path import LanePath
-from .memory import PART, Fifo, Ram, SinglePortRam, host_row
+from .memory import HOST_ADDRESS, PART, Fifo, Ram, SinglePortRam, host_row
 from .norm import ErrorNorm
 from .sequencer import Sequencer
 from .step_controller import StepController
-
-HOST_ADDRESS = 20
 
 
 class Core(wiring.Component):

@@ -7,10 +7,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .formats import LONG_COUNTER, NORM_BITS, SHORT_COUNTER
 from .isa import MARK_DONE, MARK_STEP, STEP_RECORD_WORDS, TRAILER_WORDS, Status
-from .norm import NORM_BITS
-
-LONG, SHORT = 24, 16
 
 
 class Counters(wiring.Component):
@@ -48,8 +46,8 @@ class Counters(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         counting, recording, sending = Signal(), Signal(), Signal()
-        cycles, macs = Signal(LONG), Signal(LONG)
-        rhs, accepted, rejected, clamps = Signal(SHORT), Signal(SHORT), Signal(SHORT), Signal(SHORT)
+        cycles, macs = Signal(LONG_COUNTER), Signal(LONG_COUNTER)
+        rhs, accepted, rejected, clamps = (Signal(SHORT_COUNTER) for _ in range(4))
         status = Signal(Status)
 
         def count(counter: Signal, event: Value) -> None:

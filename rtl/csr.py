@@ -9,10 +9,11 @@ from amaranth.lib.wiring import In, Out
 
 from . import registers
 from .config import LiquidConfig
-from .core import HOST_ADDRESS
 from .isa import ISA_VERSION
+from .memory import HOST_ADDRESS
+from .transport import ADDRESS_BITS, WORD_BITS
 
-REQUEST = data.StructLayout({"write": 1, "address": 8, "data": 16})
+REQUEST = data.StructLayout({"write": 1, "address": ADDRESS_BITS, "data": WORD_BITS})
 
 
 class RegisterBlock(wiring.Component):
@@ -66,13 +67,17 @@ class RegisterBlock(wiring.Component):
         def at(name: str) -> Value:
             return request.address == registers.address(name)
 
+        def field(register: str, name: str) -> Value:
+            low, bits = registers.field_low(register, name), registers.mask(register, name).bit_count()
+            return request.data[low : low + bits]
+
         run, mark, enable = Signal(), Signal(len(self.out_level)), Signal(3)
         overflow, underflow, busy = Signal(), Signal(), Signal()
         space, address = Signal(4), Signal(HOST_ADDRESS)
         errors = Cat(self.illegal, overflow, underflow, busy)
         m.d.comb += [
             self.run.eq(run),
-            self.abort.eq(write & at("CONTROL") & request.data[registers.field_low("CONTROL", "ABORT")]),
+            self.abort.eq(write & at("CONTROL") & field("CONTROL", "ABORT")),
             self.host_space.eq(space),
             self.host_address.eq(address),
             self.host_write_data.eq(request.data),
@@ -128,13 +133,13 @@ class RegisterBlock(wiring.Component):
         with m.If(write):
             with m.Switch(request.address):
                 with m.Case(registers.address("CONTROL")):
-                    m.d.sync += run.eq(request.data[0])
+                    m.d.sync += run.eq(field("CONTROL", "RUN"))
                 with m.Case(registers.address("OUT_MARK")):
                     m.d.sync += mark.eq(request.data)
                 with m.Case(registers.address("IRQ_ENABLE")):
                     m.d.sync += enable.eq(request.data)
                 with m.Case(registers.address("MEM_SPACE")):
-                    m.d.sync += [space.eq(request.data[:4]), address[16:].eq(request.data[8:12])]
+                    m.d.sync += [space.eq(field("MEM_SPACE", "SPACE")), address[16:].eq(field("MEM_SPACE", "HIGH"))]
                 with m.Case(registers.address("MEM_ADDRESS")):
                     m.d.sync += address[:16].eq(request.data)
         with m.If(self.abort):

@@ -76,6 +76,14 @@ FLOAT_BIAS = 16
 TICK_BITS = 20
 TIME_WIDTH = 32
 
+# The norm of a step's error: squares of magnitudes clamped to 8 bits, summed in 24 bits, which wrap beyond 258 units.
+NORM_CLAMP = 255
+NORM_BITS = 24
+
+# Counters of a frame: cycles and product cycles are long, the others short. They hold at their largest value.
+LONG_COUNTER = 24
+SHORT_COUNTER = 16
+
 
 def float_code(value: float, bias: int = FLOAT_BIAS) -> int:
     """Nearest float code of a positive number; ValueError outside [2**-bias, 2**(32 - bias))."""

@@ -133,6 +133,7 @@ STEP_RECORD_WORDS = 4  # marker | StepFlag, step code, norm low, norm high
 MARK_STEP = 0xA000
 MARK_VECTOR = 0xB000  # | number of words that follow
 MARK_DONE = 0xD000
+MARK_MASK = 0xF000
 
 
 class StepFlag(enum.IntFlag):

@@ -9,7 +9,10 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from . import registers
+
 PART = 16
+HOST_ADDRESS = 16 + registers.mask("MEM_SPACE", "HIGH").bit_count()
 
 
 class Ram(wiring.Component):

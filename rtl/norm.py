@@ -7,20 +7,16 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .formats import WORD
+from .formats import NORM_BITS, NORM_CLAMP, WORD
 from .multiplier import RowMultiplier
-
-NORM_BITS = 24
 
 
 class ErrorNorm(wiring.Component):
-    """norm += min(|value|, 255)**2 where `square`; peak |= min(|value|, 32767) where `watch`.
+    """norm += min(|value|, NORM_CLAMP)**2 where `square`; peak |= min(|value|, 32767) where `watch`.
 
     The error comes in units of 1/16 of the tolerance, so a root mean square of 1 over n units is norm = 256 n. `clear`
-    zeroes both. Settled three
-    cycles after a value. Of the peak only its bit length is meant: that of the largest magnitude is that of all of
-    them or-ed.
-    24 bits hold 257 clipped units and more only wrap past what the instruction set's 256 columns allow.
+    zeroes both. Settled three cycles after a value (isa.Timing.NORM). Of the peak only its bit length is meant: that of
+    the largest magnitude is that of all of them or-ed. More units than NORM_BITS hold are the compiler's to refuse.
     """
 
     def __init__(self, vendor: str = "portable") -> None:
@@ -49,7 +45,7 @@ class ErrorNorm(wiring.Component):
             watch1.eq(self.watch),
             square2.eq(square1),
         ]
-        m.d.comb += clipped.eq(Mux(held[8:].any(), 255, held[:8]))
+        m.d.comb += clipped.eq(Mux(held[8:].any(), NORM_CLAMP, held[:8]))
         m.submodules.multiplier = multiplier = RowMultiplier(9, 8, self.vendor)
         m.d.comb += [multiplier.a.eq(clipped), multiplier.b.eq(clipped)]
         m.d.sync += squared.eq(multiplier.total)

@@ -7,9 +7,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .formats import FLOAT_MANTISSA_BITS, TIME_WIDTH, WORD
+from .formats import FLOAT_MANTISSA_BITS, NORM_BITS, TIME_WIDTH, WORD
 from .isa import Param, StepFlag
-from .norm import NORM_BITS
 
 COEFFICIENT = 8  # bits of BETA1, BETA2, ALPHA2, Q0.7
 FULL = (1 << TIME_WIDTH) - 1
@@ -101,7 +100,7 @@ class StepController(wiring.Component):
         with m.If(self.clamped):
             m.d.sync += saturated.eq(1)
         with m.If(self.fresh):
-            m.d.sync += [fresh.eq(1), history.eq(0), at_limit.eq(0)]
+            m.d.sync += [fresh.eq(1), history.eq(0), at_limit.eq(0), newest.eq(0)]
         for half in range(2):
             with m.If(self.load_time[half]):
                 m.d.sync += spent.word_select(half, WORD).eq(~self.dt)

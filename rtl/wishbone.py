@@ -3,12 +3,12 @@
 
 from amaranth import Instance, Module, Signal
 from amaranth.hdl import ClockSignal, ResetSignal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from liquid_accel.rtl.csr import REQUEST
 from liquid_accel.rtl.transport import ADDRESS_BITS, WORD_BITS
 
-REQUEST = data.StructLayout({"write": 1, "address": ADDRESS_BITS, "data": WORD_BITS})
 DATA_WIDTHS = (16, 32)
 
 

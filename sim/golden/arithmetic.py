@@ -78,8 +78,8 @@ def _interpolate(table: Int, rise: Int, i: Int, u: Int) -> Int:
 def function_unit(s: Int, mode: Mode, table: Int, rise: Int, state_frac_bits: int) -> tuple[Int, Bool | None]:
     """f = function(s) of docs/isa.md, finish step 3, without exp2.
 
-    `table` and `rise` are one table's 256 entries and `rises` of it. Returns (f, clamp events that count); only
-    SOFTPLUS has some, None stands for none. Latency and cost: none of its own, the pipeline takes an element a cycle.
+    `table` and `rise` are one table's 256 entries and `rises` of it. Returns (f, clamp events), None for a mode
+    that has none. Latency and cost: none of its own, the pipeline takes an element a cycle.
     """
     if mode == Mode.IDENTITY:
         return s, None
@@ -88,15 +88,16 @@ def function_unit(s: Int, mode: Mode, table: Int, rise: Int, state_frac_bits: in
         return sat16(_interpolate(table, rise, biased >> 8, biased & 255)), None
     magnitude = np.minimum(np.abs(s), HIGH)
     t = _interpolate(table, rise, magnitude >> 7, (magnitude & 127) << 1)
+    if mode == Mode.EVEN:
+        return sat16(t), None
     if mode == Mode.ODD:
-        return sat16(np.where(s < 0, -t, t)), None
-    if mode == Mode.COMPLEMENT:
-        return sat16(np.where(s < 0, (1 << state_frac_bits) - t, t)), None
-    if mode == Mode.SOFTPLUS:
+        wide = np.where(s < 0, -t, t)
+    elif mode == Mode.COMPLEMENT:
+        wide = np.where(s < 0, (1 << state_frac_bits) - t, t)
+    else:
         wide = t + np.maximum(s, 0)
-        f = sat16(wide)
-        return f, f != wide
-    return sat16(t), None  # EVEN
+    f = sat16(wide)
+    return f, f != wide
 
 
 def exp2(f: Int) -> Int:

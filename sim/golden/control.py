@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from liquid_accel.rtl.formats import LONG_COUNTER, SHORT_COUNTER
 from liquid_accel.rtl.isa import (
     HEADER_WORDS,
     MARK_DONE,
@@ -25,7 +26,7 @@ from liquid_accel.sim.golden.rows import RowUnit
 from liquid_accel.sim.golden.state import COUNTERS, Frames, State
 
 COUNT_MASK = 255
-_LONG, _SHORT = (1 << 24) - 1, (1 << 16) - 1  # largest values of the counters
+_LONG, _SHORT = (1 << LONG_COUNTER) - 1, (1 << SHORT_COUNTER) - 1  # largest values of the counters
 
 
 def check_product(pc: int, i: Instruction, lanes: int) -> None:
@@ -103,6 +104,7 @@ def _frame(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) -> 
     first = index[(flags & Flag.FIRST) != 0]
     state.controller.fresh[first] = True
     state.controller.history[first] = state.controller.at_limit[first] = False
+    state.controller.newest[first] = 0
     state.parity[first] = 0
     return Timing.FRAME
 

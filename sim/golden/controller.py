@@ -10,11 +10,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from liquid_accel.rtl.formats import FLOAT_MANTISSA_BITS, TIME_WIDTH
+from liquid_accel.rtl.formats import FLOAT_MANTISSA_BITS, NORM_BITS, TIME_WIDTH
 from liquid_accel.rtl.isa import Param, Timing
 from liquid_accel.sim.golden.arithmetic import MANTISSA_MASK, MANTISSA_ONE, Bool, Int
 
-NORM_BITS = 24
 _MARGIN_BITS = 7  # fraction bits of the controller's weights
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from liquid_accel.rtl.config import LiquidConfig
+from liquid_accel.rtl.formats import NORM_BITS, NORM_CLAMP
 from liquid_accel.rtl.isa import AddSource, Factor, Finish, Instruction, Mode, Op, Space, Status
 from liquid_accel.sim.golden import arithmetic
 from liquid_accel.sim.golden.arithmetic import HIGH, MANTISSA_ONE, Bool, Int, sat16, shift_count, split_code
@@ -17,8 +18,7 @@ from liquid_accel.sim.golden.memory import SharedMemory
 from liquid_accel.sim.golden.output import OutputLog
 from liquid_accel.sim.golden.state import Frames, State
 
-NORM_CLAMP = 255
-NORM_MASK = (1 << 24) - 1
+NORM_MASK = (1 << NORM_BITS) - 1
 ACCUMULATOR_LIMIT = 1 << 31
 _ELEMENT_SPACES = (Space.A, Space.B, Space.C, Space.S)  # in the order of the bits of e_mask
 
