@@ -105,8 +105,7 @@ def preset(name: str, **changes: int) -> LiquidConfig:
     """A preset by name, with fields replaced; ValueError names what is unknown or out of range.
 
     The element memories are given in words and addressed in rows of `lanes`; where other lanes are asked for, a depth
-    that the
-    instruction's fields cannot address is cut to what they can.
+    that the instruction's fields cannot address is cut to what they can.
     """
     if name not in PRESETS:
         raise ValueError(f"preset {name!r} is unknown: one of {', '.join(PRESETS)} was expected")

@@ -62,7 +62,6 @@ class Core(wiring.Component):
         m.submodules.fifo_out = fifo_out = Fifo(config.fifo_words)
 
         # ---- Memories
-        # ---------------------------------------------------------------------------------------------------
         m.submodules.program = program = Ram(config.program_words, ISSUE_BITS // PART)
         m.submodules.finish = finish = Ram(config.program_words, FINISH_BITS // PART)
         m.submodules.vector = vector = Ram(config.vector_rows, config.lanes)
@@ -163,7 +162,6 @@ class Core(wiring.Component):
         m.d.sync += self.host_read_data.eq(chosen_answer)
 
         # ---- Streams
-        # ----------------------------------------------------------------------------------------------------
         m.d.comb += [
             self.frames.ready.eq(fifo_in.room != 0),
             fifo_in.write.eq(self.frames.valid),
@@ -187,7 +185,6 @@ class Core(wiring.Component):
         m.d.sync += headed.eq(sequencer.header[HEADER_WORDS - 1])
 
         # ---- Between the blocks
-        # -----------------------------------------------------------------------------------------
         judged = Signal()
         with m.If(sequencer.plan | sequencer.decide):
             m.d.sync += judged.eq(sequencer.decide)

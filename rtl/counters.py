@@ -16,8 +16,8 @@ class Counters(wiring.Component):
     frame is traced.
 
     Each counter holds at its largest value. Sending a record takes STEP_RECORD_WORDS cycles or more (it waits for
-    `record_room`), in which cycles are
-    not counted: tracing changes no figure. `busy` is high while words are sent, `sent` in the last such cycle.
+    `record_room`), in which cycles are not counted: tracing changes no figure. `busy` is high while words are sent,
+    `sent` in the last such cycle.
     """
 
     def __init__(self) -> None:

@@ -2,8 +2,7 @@
 """Number formats, rounding and overflow modes: names and limits shared by gateware, golden model, compiler and driver.
 
 A table: nothing here computes on the machine's data. `float_code` and friends encode constants (weights of the pool,
-time)
-into the machine's words; the gateware and the golden model each have their own arithmetic.
+time) into the machine's words; the gateware and the golden model each have their own arithmetic.
 """
 
 from __future__ import annotations
@@ -65,8 +64,8 @@ ACCUMULATOR = 32  # bits of a lane's accumulator
 LOG2 = Q(4, 11)  # log2 of a time constant, of dt, of a gate: [-16, 16)
 
 # Float code: an unsigned 16-bit number {exponent[5], mantissa[11]} = (1 + mantissa / 2**11) * 2**(exponent -
-# FLOAT_BIAS).
-# Gates and 1/tau carry their exponent, because time spans orders of magnitude. There is no zero and no sign.
+# FLOAT_BIAS). Gates and 1/tau carry their exponent, because time spans orders of magnitude. There is no zero and no
+# sign.
 FLOAT_MANTISSA_BITS = 11
 FLOAT_EXPONENT_BITS = 5
 FLOAT_BIAS = 16

@@ -26,9 +26,8 @@ class FunctionUnit(wiring.Component):
     host_*                   a word of the tables, while no element is under way: index = table * 256 + entry
     one_bit                  state_frac_bits: 2**one_bit is the 1 of COMPLEMENT
 
-    Entries of even and odd index lie in two memories, so that both ends of a segment are read at once. Cost: one 11 x
-    8 and one 5 x 3 multiplier in
-    fabric, 2 * tables / 4 + 1 block RAMs or more by their depth.
+    Entries of even and odd index lie in two memories, so that both ends of a segment are read at once. Cost: one 11 x 8
+    and one 5 x 3 multiplier in fabric, 2 * tables / 4 + 1 block RAMs or more by their depth.
     """
 
     latency = 5

@@ -2,10 +2,9 @@
 """The instruction set: fields, encode, decode, disassemble and the cycle cost of each instruction.
 
 An instruction is a pair of words at one address. The *issue* word steers the lanes and the program; the *finish* word
-says
-what the element pipeline does with a finished row of `lanes` accumulators. `docs/isa.md` is the specification in
-prose; the
-semantics in short, with N lanes, loop index r, and parity p (all adders saturate to 16 bits, all shifts round half up):
+says what the element pipeline does with a finished row of `lanes` accumulators. `docs/isa.md` is the specification in
+prose; the semantics in short, with N lanes, loop index r, and parity p (all adders saturate to 16 bits, all shifts
+round half up):
 
     dot   acc[l] += sum_{c < cols} W[w + c][l] * V[x + c // N][c % N]
     term  acc[l] += V[x + r][l] * S[w]
@@ -41,9 +40,8 @@ class Control(enum.IntEnum):
     """What a control instruction does."""
 
     NOP = 0
-    FRAME = (
-        1  # wait for `imm` input words and more room than `target` * 4 output words; read the header; start counting
-    )
+    # wait for `imm` input words and more room than `target` * 4 output words; read the header; start counting
+    FRAME = 1
     # the following instructions up to `loop_end` run `imm & 0xff` times; with bit 15 of imm, count a right-hand side
     LOOP = 2
     SWAP = 3  # toggle the parity
@@ -169,7 +167,6 @@ class Param(enum.IntEnum):
 
 
 # ---- Fields
-# -------------------------------------------------------------------------------------------------------------
 
 # (name, width), least significant first.
 _COMMON = (("op", 3), ("loop_end", 1), ("stall", 6))
@@ -308,8 +305,7 @@ class Timing:
     """Fixed latencies in cycles. A *slot* is the cycle in which an instruction presents an address to the memories."""
 
     # The snapshot of a row loads as the sums of the slot before it are complete: element 0 is at stage 0 this many
-    # cycles
-    # after the snapshot's slot, element l is l cycles behind it.
+    # cycles after the snapshot's slot, element l is l cycles behind it.
     SNAPSHOT_TO_STAGE0 = 5
     # Stages of the element pipeline at which a memory's address is presented, and at which the result is written.
     READ_A = 2
@@ -317,8 +313,7 @@ class Timing:
     READ_C = 9
     WRITE = 15
     # Snapshots of two rows are at least `lanes` slots apart, and a row-scaled one is this much further from the one
-    # before:
-    # its scales are loaded while the row before it still drains.
+    # before: its scales are loaded while the row before it still drains.
     SCALE_GAP = 3
     # Instructions that wait for the controller, without its data-dependent part (docs/isa.md).
     FRAME = 6

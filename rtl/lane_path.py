@@ -37,8 +37,7 @@ class LanePath(wiring.Component):
     sum, scale                    element l of the row in cycle SNAPSHOT_TO_STAGE0 + l after it
 
     Cost: one choice of a lane's word for the broadcast, a 2:1 choice a bit for the operands, a register and a 2:1
-    choice a bit
-    for the sums (32 bits a lane) and the scales.
+    choice a bit for the sums (32 bits a lane) and the scales.
     """
 
     def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:

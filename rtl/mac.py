@@ -14,8 +14,8 @@ class MacLane(wiring.Component):
     """sum += a * b, 16 x 16 bits signed into 32 bits that never wrap (the compiler holds a bound).
 
     Operands are registered, then the product: `take` and `clear` belong to the product two cycles after its operands.
-    `clear` (without `take`)
-    zeroes the sum. Latency from operands to `sum`: 3 cycles. Cost: one multiplier with its registers.
+    `clear` (without `take`) zeroes the sum. Latency from operands to `sum`: 3 cycles. Cost: one multiplier with its
+    registers.
     """
 
     latency = 3

@@ -19,12 +19,10 @@ class Ram(wiring.Component):
     """`depth` rows of `parts` 16-bit words, read in the cycle after the address, written in parts.
 
     Reading a row in the cycle in which it is written gives an undefined word on the vendors' block RAM: nobody does it
-    (docs/isa.md,
-    hazards), so no logic is spent on it.
+    (docs/isa.md, hazards), so no logic is spent on it.
 
     Ports: read_row -> read_data one cycle later; write_row, write_data, write_parts (a bit a part), committed at the
-    end of the cycle.
-    Cost on iCE40: parts * ceil(depth / 256) block RAMs.
+    end of the cycle. Cost on iCE40: parts * ceil(depth / 256) block RAMs.
     """
 
     def __init__(self, depth: int, parts: int = 1, init: Sequence[int] = ()) -> None:
@@ -98,9 +96,8 @@ class Fifo(wiring.Component):
     """A first-in first-out buffer of words, a power of two deep, first word visible without asking.
 
     Ports: write, write_data; read (takes the visible word); read_data, valid; level counts all words, room what it
-    takes. Writing when full and
-    reading what is not valid do nothing. A word becomes valid two cycles after it was written. Throughput: a word a
-    cycle.
+    takes. Writing when full and reading what is not valid do nothing. A word becomes valid two cycles after it was
+    written. Throughput: a word a cycle.
     """
 
     def __init__(self, depth: int, width: int = PART) -> None:

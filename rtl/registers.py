@@ -2,8 +2,7 @@
 """The registers: one table, from which the decoder, the driver's accessors, the documentation and C headers come.
 
 The bus has 8 address bits and 16 data bits; each request is answered by exactly one response, in order. Values that
-take two
-registers have the low half first.
+take two registers have the low half first.
 """
 
 from __future__ import annotations

@@ -19,8 +19,7 @@ class Sequencer(wiring.Component):
     """One instruction after the other, without a bubble between product instructions.
 
     An instruction is loaded in the last cycle of the one before it plus its stall; its slots follow. Loaded in cycle L
-    with d slots, the next is loaded
-    in L + d at the earliest. Costs are exactly those of docs/isa.md.
+    with d slots, the next is loaded in L + d at the earliest. Costs are exactly those of docs/isa.md.
 
     run, abort                 from the host
     fetch_row, issue           program memory: address, and the issue word one cycle later
@@ -89,7 +88,6 @@ class Sequencer(wiring.Component):
         parity, pointer = Signal(), Signal(len(self.w_row))
 
         # ---- The slots of the instruction under way
-        # -----------------------------------------------------------------------
         busy, left, snapping, is_dot, is_term, last = Signal(), Signal(8), Signal(), Signal(), Signal(), Signal()
         v_row, at_lane = Signal(len(self.v_row)), Signal(range(lanes))
         slot_pc, slot_row = Signal.like(pc), Signal(8)
@@ -119,7 +117,6 @@ class Sequencer(wiring.Component):
         self._hand_on(m, slot_pc, slot_row, parity)
 
         # ---- Loading the next instruction
-        # ---------------------------------------------------------------------------------
         waited, ready, load = Signal(6), Signal(), Signal()
         stalled = Signal()
         m.d.comb += [stalled.eq(waited != control.stall), load.eq(ready & (~busy | ending) & ~stalled)]

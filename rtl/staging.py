@@ -2,9 +2,8 @@
 """Values that belong to a row, held for the stages of the element pipeline that use them.
 
 Rows follow each other `lanes` cycles apart or more, while the pipeline is longer than that: several rows are in it at
-once. What an
-instruction says about its row is therefore handed on from stage to stage, in hops of at most `lanes` stages, as
-element 0 passes.
+once. What an instruction says about its row is therefore handed on from stage to stage, in hops of at most `lanes`
+stages, as element 0 passes.
 """
 
 from __future__ import annotations

@@ -29,9 +29,8 @@ class StepController(wiring.Component):
     shifter by one bit.
 
     Sizes are pseudo-logarithms {exponent, mantissa}, which are at once the float code of the step: log2 up to a linear
-    mantissa, within 0.09. Raising
-    an error or a time to its logarithm is counting leading zeros. What it remembers of earlier steps lives in the S
-    memory too (isa.Param).
+    mantissa, within 0.09. Raising an error or a time to its logarithm is counting leading zeros. What it remembers of
+    earlier steps lives in the S memory too (isa.Param).
 
     plan, decide          start; `done` in the last cycle. Cycles: docs/isa.md less the one in which the instruction
                           loads
@@ -138,7 +137,6 @@ class StepController(wiring.Component):
                     m.next = "LOAD_NORM"
 
             # ---- PLAN
-            # -----------------------------------------------------------------------------------------------------
             with m.State("PLAN_ADDRESS"):
                 address(Mux(fresh, Param.LOG_START, Param.SIZE))
                 m.d.sync += fresh.eq(0)
@@ -190,7 +188,6 @@ class StepController(wiring.Component):
                 m.next = "IDLE"
 
             # ---- DECIDE
-            # ---------------------------------------------------------------------------------------------------
             with m.State("LOAD_NORM"):
                 m.d.sync += [shifter.eq(Cat(Const(0, TIME_WIDTH - NORM_BITS), self.norm | 1)), count.eq(NORM_BITS - 1)]
                 m.next = "LOG_NORM"

@@ -119,10 +119,24 @@ def test_the_function_unit_is_the_document_s(table: list[int], mode: Mode, value
     assert got.tolist() == [scalar_function(s, mode, table) for s in values]
 
 
-@given(tables(), st.sampled_from([m for m in Mode if m != Mode.SOFTPLUS]))
-def test_only_softplus_has_clamp_events(table: list[int], mode: Mode) -> None:
+@given(tables(), st.sampled_from(list(Mode)))
+def test_clamp_events_are_where_the_exact_value_is_out_of_range(table: list[int], mode: Mode) -> None:
     entries = words(*table)
-    assert a.function_unit(ALL_WORDS, mode, entries, a.rises(entries), STATE_FRAC_BITS)[1] is None
+    f, event = a.function_unit(ALL_WORDS, mode, entries, a.rises(entries), STATE_FRAC_BITS)
+    reached = np.zeros(len(ALL_WORDS), bool) if event is None else event
+    # What is not at an end of the range was not clamped; what every mode but these gives is a table's own value.
+    assert not reached[(f > -32768) & (f < 32767)].any()
+    if mode not in (Mode.ODD, Mode.COMPLEMENT, Mode.SOFTPLUS):
+        assert not reached.any()
+
+
+def test_a_mirrored_smallest_word_is_clamped_and_counts() -> None:
+    table = np.full(256, -32768)
+    for mode in (Mode.ODD, Mode.COMPLEMENT):
+        f, event = a.function_unit(words(-5, 5), mode, table, a.rises(table), STATE_FRAC_BITS)
+        assert f.tolist() == [32767, -32768]
+        assert event is not None
+        assert event.tolist() == [True, False]
 
 
 def test_softplus_counts_where_it_clamps() -> None:
