@@ -19,6 +19,16 @@ IDLE = (
 HELD = 5000
 
 
+async def load(dut: Any, case: Any) -> None:
+    """Write all memories and start the program."""
+    for space, words in sections(case).items():
+        dut.host_space.value = int(space)
+        for at, word in enumerate(words):
+            dut.host_address.value, dut.host_write_data.value, dut.host_write.value = at, word, 1
+            await FallingEdge(dut.clk)
+    dut.host_write.value, dut.run.value = 0, 1
+
+
 @cocotb.test()
 @cocotb.parametrize((("stall", "held"), [(0.0, False), (0.3, True)]))
 async def every_word_comes_whatever_the_sides_do(dut: Any, stall: float, held: bool) -> None:
@@ -29,13 +39,7 @@ async def every_word_comes_whatever_the_sides_do(dut: Any, stall: float, held: b
     fifo_words = int(os.environ["MACHINE_FIFO_WORDS"])
     cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
     await reset(dut, idle=IDLE)
-    for space, words in sections(case).items():
-        dut.host_space.value = int(space)
-        for at, word in enumerate(words):
-            dut.host_address.value, dut.host_write_data.value, dut.host_write.value = at, word, 1
-            await FallingEdge(dut.clk)
-    dut.host_write.value, dut.run.value = 0, 1
-
+    await load(dut, case)
     frames, expected = case["frames"].reshape(-1).tolist(), case["expected"].tolist()
     cocotb.start_soon(check_stable(dut, "results"))
     cocotb.start_soon(drive(dut, "frames", frames, random.Random(seed), stall))

@@ -50,7 +50,8 @@ def noise(rng: random.Random, lanes: int) -> dict[str, int]:
 
 def script(rng: random.Random, lanes: int, rows: int) -> list[Cycle]:
     """Rows of up to 40 products; the golden model's product says what each comes to."""
-    cycles: list[Cycle] = []
+    # A lane need not start at 0: whoever owns it clears it.
+    cycles = [Cycle(noise(rng, lanes), clear=1)]
     for _ in range(rows):
         sums = np.zeros(lanes, np.int64)
         for _ in range(rng.randint(0, 3)):
