@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from liquid_accel.cli.common import write_whole
@@ -27,7 +28,7 @@ th, td {{ padding: 0.22rem 0.7rem; text-align: right; }}
 th:first-child, td:first-child {{ text-align: left; }}
 thead th {{ border-bottom: 2px solid #222; vertical-align: bottom; }}
 tbody tr:nth-child(even) {{ background: #f4f4f4; }}
-td:nth-child(5), th:nth-child(5) {{ padding-left: 2rem; }}
+.main td:nth-child(5), .main th:nth-child(5) {{ padding-left: 2rem; }}
 figure {{ margin: 1rem 0; }} img {{ width: 100%; height: auto; }} img.small {{ max-width: 36rem; }}
 figcaption, .quiet {{ color: #555; font-size: 0.92rem; }}
 .scroll {{ overflow-x: auto; }}
@@ -47,7 +48,7 @@ Machine Learning Repository, CC BY 4.0.</p>
 
 def write_report(outcome: Outcome) -> None:
     """Draw everything and write the page whole or not at all."""
-    study = precision.study(outcome)
+    study = outcome.study
     at = plots.utterance(study.pictured, plots.correlations(outcome, study.rows, study.pictured))
     quiet, busy = plots.quarters(outcome, study.rows, study.pictured)
     row = int(study.rows[at])
@@ -75,7 +76,9 @@ def write_report(outcome: Outcome) -> None:
             measures.precision_figure(study.curves),
             f"Rms error of all states of {len(study.rows)} test utterances, against the solution of the same "
             f"quantised network by RK4 with {precision.FINE} steps a frame. Points to the lower left are better. "
-            f"Settings with an error above {measures.TOO_LARGE:g} have diverged and are left out.",
+            f"Settings with an error above {measures.TOO_LARGE:g} have diverged and are left out. "
+            + tables.who_wins(study),
+            table=_table(tables.PRECISION_HEAD, tables.precision_rows(study)),
         ),
         _picture(
             "Error of the function unit",
@@ -91,7 +94,7 @@ def write_report(outcome: Outcome) -> None:
     ]
     page = PAGE.format(
         intro=_intro(outcome),
-        table=_table(outcome),
+        table=_table(tables.head(outcome), tables.rows(outcome), ' class="main"'),
         settings=html.escape(tables.settings(outcome)),
         pictures="\n".join(pictures),
         version=PACKAGE_VERSION,
@@ -111,17 +114,15 @@ def _intro(outcome: Outcome) -> str:
     )
 
 
-def _table(outcome: Outcome) -> str:
-    cells = "".join(f"<th>{html.escape(text).replace(chr(10), '<br>')}</th>" for text in tables.head(outcome))
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in tables.rows(outcome)
-    )
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>\n{body}\n</tbody></table>"
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
+    cells = "".join(f"<th>{html.escape(text).replace(chr(10), '<br>')}</th>" for text in head)
+    body = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table{kind}><thead><tr>{cells}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
-def _picture(heading: str, figure: Figure, caption: str, small: bool = False) -> str:
+def _picture(heading: str, figure: Figure, caption: str, small: bool = False, table: str = "") -> str:
     kind = ' class="small"' if small else ""
     return (
         f'<h2>{html.escape(heading)}</h2>\n<figure><img{kind} alt="{html.escape(heading)}" '
-        f'src="{style.to_svg(figure)}">\n<figcaption>{html.escape(caption)}</figcaption></figure>'
+        f'src="{style.to_svg(figure)}">\n<figcaption>{html.escape(caption)}</figcaption></figure>{table}'
     )

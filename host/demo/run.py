@@ -11,8 +11,9 @@ from typing import Any
 from liquid_accel import checkpoint, data
 from liquid_accel.checkpoint import Checkpoint
 from liquid_accel.cli.common import note, progress_bar
-from liquid_accel.compiler import CompileOptions, compile
 from liquid_accel.data import Dataset
+from liquid_accel.demo import precision
+from liquid_accel.demo.precision import TOLERANCE, compile_for
 from liquid_accel.driver.compare import Comparison, compare
 from liquid_accel.driver.figures import figures
 from liquid_accel.driver.parallel import Timed, run_on
@@ -24,9 +25,7 @@ from liquid_accel.shipped import shipped
 from liquid_accel.sim import reference
 from liquid_accel.sim.reference import SolverSettings
 
-# Steps of the fixed solver, and the tolerance of the adaptive one: near the resolution that training leaves unused.
-STEPS = 4
-TOLERANCE = 1e-2
+STEPS = 4  # of the fixed solver
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ class Outcome:
     config: LiquidConfig
     target: str
     solvers: tuple[SolverOutcome, ...]
+    study: precision.Study
     report: Path
     started: float
 
@@ -91,19 +91,15 @@ def run_demo(config: LiquidConfig, folder: Path, utterances: int | None, jobs: i
     outcomes = tuple(
         _solver(model, calibration, batch, config, settings, title, jobs, target) for settings, title in solvers
     )
+    note("work against precision: golden model at several settings")
+    study = precision.study(model, calibration, batch, config)
     report = folder / "report.html"
-    outcome = Outcome(model, batch, calibration, config, target, outcomes, report, started)
+    outcome = Outcome(model, batch, calibration, config, target, outcomes, study, report, started)
     note("drawing the report")
     from liquid_accel.demo.report import write_report  # matplotlib takes a second to import
 
     write_report(outcome)
     return outcome
-
-
-def compile_for(model: Checkpoint, calibration: Dataset, config: LiquidConfig, settings: SolverSettings) -> Image:
-    """The image of one solver."""
-    options = CompileOptions(settings.name, settings.steps, settings.rtol, settings.atol)
-    return compile(model, calibration=calibration, config=config, options=options)
 
 
 def _solver(

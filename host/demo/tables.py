@@ -7,12 +7,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from liquid_accel.cli import common
+from liquid_accel.demo.precision import RK4_STEPS, TOLERANCE, Study
 from liquid_accel.demo.run import Outcome, SolverOutcome
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 CLOCKS_MHZ = (12, 48, 120)
+PRECISION_HEAD = ("solver", "setting", "right-hand sides a frame", "rms error of the states")
+# How a solver's setting is called, by its name.
+SETTINGS = {"bs32": "tolerance", "fused": "steps a frame", "rk4": "steps a frame"}
 NONE = ""
 
 
@@ -74,8 +78,57 @@ def settings(outcome: Outcome) -> str:
     how = "; ".join(solver.title for solver in outcome.solvers)
     return (
         f"{how}. {compared:,} words compared: steps, states, outputs, status, counters. "
-        "Simulated cycles are those of frames, a second of one core."
+        f"Simulated cycles are those of frames, a second of one core. {precision(outcome.study)}"
     )
+
+
+def precision(study: Study) -> str:
+    """How close the adaptive solver is at the demo's tolerance, at which price, and what fixed steps would take."""
+    rhs, error = study.point()
+    needed = study.rk4_as_close(error)
+    other = f"more than {4 * RK4_STEPS[-1]}" if needed is None else f"{needed:.3g}"
+    return (
+        f"bs32 at tolerance {TOLERANCE:g}: states within {_short(error)} rms of the exact solution at {rhs:.2g} "
+        f"right-hand sides a frame; the cheapest RK4 that is as close takes {other}."
+    )
+
+
+def who_wins(study: Study) -> str:
+    """Down to which error the adaptive solver is the cheaper one, and where RK4 is; for the report's caption."""
+    wins, loses = study.crossing()
+    found = []
+    if wins is not None:
+        found.append(f"Down to an error of {_short(wins)} bs32 takes fewer right-hand sides than the RK4 as close.")
+    if loses is not None:
+        found.append(f"At {_short(loses)} and below RK4 wins: as close in float64 with no more right-hand sides.")
+    return " ".join(found)
+
+
+def _short(error: float) -> str:
+    return f"{error:.1e}".replace("e-0", "e-")
+
+
+def precision_points(study: Study) -> list[dict[str, Any]]:
+    """The points of all curves; no error where the solver diverged."""
+    return [
+        {
+            "solver": curve.name,
+            SETTINGS[curve.name].replace(" ", "_"): setting,
+            "rhs_evals_per_frame": rhs,
+            "rms_error": error if error < float("inf") else None,
+        }
+        for curve in study.curves
+        for setting, rhs, error in zip(curve.settings, curve.rhs, curve.error)
+    ]
+
+
+def precision_rows(study: Study) -> list[list[str]]:
+    """The points as cells, below PRECISION_HEAD."""
+    return [
+        [curve.name, f"{SETTINGS[curve.name]} {setting:g}", f"{rhs:.2f}", _short(error)]
+        for curve in study.curves
+        for setting, rhs, error in zip(curve.settings, curve.rhs, curve.error)
+    ]
 
 
 def demo_table(outcome: Outcome) -> Table:
@@ -111,6 +164,13 @@ def demo_figures(outcome: Outcome) -> dict[str, Any]:
         }
     return {
         "solvers": solvers,
+        "precision": {
+            "utterances": len(outcome.study.rows),
+            "points": precision_points(outcome.study),
+            "rms_error": outcome.study.point()[1],
+            "rhs_evals_per_frame": outcome.study.point()[0],
+            "rhs_evals_per_frame_of_rk4": outcome.study.rk4_as_close(outcome.study.point()[1]),
+        },
         "lanes": outcome.config.lanes,
         "on": outcome.target,
         "report": str(outcome.report),

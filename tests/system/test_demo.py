@@ -44,3 +44,15 @@ def test_the_report_is_complete_in_itself(demo):
         "https://archive.ics.uci.edu/dataset/128/japanese+vowels"[:40]
     ]
     assert "accuracy, %" in page
+
+
+@pytest.mark.slow
+def test_the_points_of_work_against_precision_are_there(demo):
+    found = demo[1]["precision"]
+    assert {point["solver"] for point in found["points"]} == {"bs32", "fused", "rk4"}
+    (point,) = [p for p in found["points"] if p["solver"] == "bs32" and p["tolerance"] == 0.01]
+    assert point["rms_error"] == found["rms_error"] <= 2e-2
+    assert point["rhs_evals_per_frame"] == found["rhs_evals_per_frame"]
+    page = (demo[0] / "report.html").read_text()
+    assert page.count("<td>tolerance ") + page.count("<td>steps a frame ") == len(found["points"])
+    assert re.search(r"states within [\d.e-]+ rms of the exact solution", page)
