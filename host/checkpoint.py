@@ -67,9 +67,11 @@ class Checkpoint:
     def model_dt(self, dt: npt.NDArray[np.float64], given: bool) -> npt.NDArray[np.float64]:
         """`dt` of a data set in the model's unit: seconds over the unit, or as it is where that is frames.
 
-        Where the data held no dt (`given` false) it was filled in from `default_dt` and is in the unit already.
+        Where the data held no dt (`given` false) it is `default_dt` wherever something was filled in, whatever that is;
+        and to the last bit what the same spacing gives that a file holds.
         """
-        return dt / self.time_unit_s if given and self.time_unit_s is not None else dt
+        unit = 1.0 if self.time_unit_s is None else self.time_unit_s
+        return (dt if given else np.where(dt > 0, self.default_dt * unit, 0.0)) / unit
 
 
 def save(checkpoint: Checkpoint, path: str | Path) -> None:

@@ -21,9 +21,9 @@ class Dataset:
     """B sequences of at most T frames of F features.
 
     `x` float32 (B, T, F), zero past each length; `lengths` int32 (B,); `dt` float64 (B, T), the time from
-    the frame before, in seconds or, where the file holds none, in the caller's unit; `y` int64 class labels or
-    float32 targets, a row a sequence (B, ...) or a frame (B, T, ...), or None. `dt_given` tells whether
-    the file held `dt`.
+    the frame before, in seconds or, where the model counts them, in frames; `y` int64 class labels or float32
+    targets, a row a sequence (B, ...) or a frame (B, T, ...), or None. `dt_given` tells whether the file held `dt`;
+    where it did not, a model puts its own default in the place of what was filled in.
     """
 
     x: FloatArray

@@ -204,6 +204,10 @@ class Image:
         moving = first_frames * model.first + other_frames * model.other
         return round(moving + first_zero_dt * model.first_zero_dt + other_zero_dt * model.other_zero_dt)
 
+    def data_dt(self, dt: Floats, given: bool) -> Floats:
+        """`dt` of a data set; where it held none (`given` false), `default_dt` wherever something was filled in."""
+        return dt if given else np.where(dt > 0, self.default_dt, 0.0)
+
     def dequantised(self) -> dict[str, Floats]:
         """The weights that the integers stand for, float64, named and shaped like the checkpoint's tensors."""
         lanes = self.config.lanes

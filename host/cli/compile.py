@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = checkpoint.load(arguments.model)
     calibration = None
     if arguments.data is not None:
-        calibration = data.load(arguments.data, model.default_dt * (model.time_unit_s or 1.0))
+        calibration = data.load(arguments.data)
     given = {name: getattr(arguments, name) for name in ("steps", "rtol", "atol")}
     options = {name: value for name, value in given.items() if value is not None}
     image = compile(model, calibration=calibration, config=config, options=CompileOptions(arguments.solver, **options))

@@ -77,8 +77,8 @@ def build(model: Checkpoint, calibration: Dataset | None, config: LiquidConfig, 
 
 
 def data_dt(image: Image, data: Dataset) -> npt.NDArray[np.float64]:
-    """dt (B, T) of a data set in the unit of DATA's dt. Where the file held none, it was filled in with the model's."""
-    return data.dt if data.dt_given else data.dt * (image.time_unit_s or 1.0)
+    """dt (B, T) of a data set in the unit of DATA's dt; the image's default where the file held none."""
+    return image.data_dt(data.dt, data.dt_given)
 
 
 def _first_step(model: Checkpoint, data: Dataset, options: CompileOptions, ranges: formats.Ranges) -> float:

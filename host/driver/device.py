@@ -117,15 +117,18 @@ class Device:
         inside = batch.mask
         number = np.broadcast_to(np.arange(1, batch.x.shape[1] + 1), inside.shape)[inside]
         traced = states or trace
-        sent = encode(image, batch.x[inside], batch.dt[inside], number, trace=traced, name=batch.name)
+        dt = image.data_dt(batch.dt, batch.dt_given)[inside]
+        sent = encode(image, batch.x[inside], dt, number, trace=traced, name=batch.name)
         decoder = self._exchange(sent.words, traced, progress)
         self._number = 0
         return collect(image, decoder, batch.lengths, batch.x.shape[1], sent.saturated, steps=trace)
 
-    def _dataset(self, x: npt.ArrayLike, dt: npt.ArrayLike | None, lengths: npt.ArrayLike | None) -> Dataset:
+    def _dataset(
+        self, x: npt.ArrayLike, dt: npt.ArrayLike | None, lengths: npt.ArrayLike | None, name: str = "data"
+    ) -> Dataset:
         given = {"x": x, "dt": dt, "lengths": lengths}
-        arrays = {name: np.asarray(array) for name, array in given.items() if array is not None}
-        return data.from_arrays(arrays, self.image.default_dt)
+        arrays = {key: np.asarray(array) for key, array in given.items() if array is not None}
+        return data.from_arrays(arrays, self.image.default_dt, name)
 
     def _exchange(self, words: npt.NDArray[np.uint16], traced: bool, progress: Progress | None) -> Decoder:
         total = len(words)
@@ -146,7 +149,7 @@ class Device:
 
         A sequence begins with the first call after `load`, `reset` or `run`. `last` then holds the frame's `Result`.
         """
-        batch = self._dataset(np.asarray(frame)[None, :] if np.ndim(frame) == 1 else frame, dt, None)
+        batch = self._dataset(np.asarray(frame)[None, :] if np.ndim(frame) == 1 else frame, dt, None, "frame")
         if batch.x.shape[:2] != (1, 1):
             raise UserError(f"frame: its shape is {np.shape(frame)}; expected ({self.image.inputs},), one frame")
         check_inputs(self.image, batch)

@@ -17,7 +17,7 @@ DEFAULT_CLOCK_MHZ = 12.0  # that of the smallest board
 
 def predicted_cycles(image: Image, batch: Dataset) -> int:
     """What the compiler says of these frames."""
-    ticks, _ = encode_time(image, batch.dt, batch.name)
+    ticks, _ = encode_time(image, image.data_dt(batch.dt, batch.dt_given), batch.name)
     inside, still = batch.mask, ticks == 0
     first = np.zeros_like(inside)
     first[:, 0] = True

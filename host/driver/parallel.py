@@ -68,7 +68,8 @@ def run_on(
     """Run `batch` on `jobs` devices of `target` (default: as many as pay). Raises `UserError` and `DeviceError`."""
     check_target(target)
     check_inputs(image, batch)
-    encode_time(image, batch.dt, batch.name)  # a wrong dt is found before anything is built
+    # A wrong dt is found before anything is built.
+    encode_time(image, image.data_dt(batch.dt, batch.dt_given), batch.name)
     jobs = default_jobs(target, int(batch.lengths.sum())) if jobs is None else max(1, min(jobs, len(batch.x)))
     options = {"states": states, "trace": trace}
     if jobs == 1:

@@ -4,11 +4,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from system.small import files
+from system.small import files, model, sequences
 
+from liquid_accel import checkpoint
 from liquid_accel.cli import COMMANDS, main
 
 FIGURES = {
@@ -21,9 +23,9 @@ FIGURES = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
-    model, data = files(folder)
+    source, data = files(folder)
     for solver in ("fused", "bs32"):
-        arguments = ["compile", model, "--data", data, "--preset", "test", "--solver", solver, "-o"]
+        arguments = ["compile", source, "--data", data, "--preset", "test", "--solver", solver, "-o"]
         assert main([str(a) for a in [*arguments, folder / f"{solver}.liquid"]]) == 0
     return folder
 
@@ -99,6 +101,25 @@ def test_a_single_sequence_needs_no_batch_axis(capsys, folder):
     with np.load(folder / "data.npz") as data:
         np.savez(folder / "one.npz", x=data["x"][0])
     assert as_json(capsys, "run", folder / "fused.liquid", folder / "one.npz", "--json")["frames"] == 9
+
+
+@pytest.mark.parametrize("solver", ["fused", "bs32"])
+@pytest.mark.parametrize("unit", [None, 0.01, 0.03])
+def test_no_dt_is_the_models_own_spacing(capsys, tmp_path, solver, unit):
+    """The same frames with the spacing in the file and without: equal images, equal runs."""
+    spacing = 1.75 * (unit or 1.0)
+    checkpoint.save(replace(model(unit=unit), default_dt=1.75), tmp_path / "m.safetensors")
+    arrays = {name: array for name, array in sequences().items() if name != "dt"}
+    np.savez(tmp_path / "without.npz", **arrays)
+    np.savez(tmp_path / "with.npz", **arrays, dt=np.float64(spacing))
+    runs = []
+    for name in ("with", "without"):
+        data, image = tmp_path / f"{name}.npz", tmp_path / f"{name}.liquid"
+        options = ["--data", data, "--preset", "test", "--solver", solver, "-o", image]
+        as_json(capsys, "compile", tmp_path / "m.safetensors", *options, "--json")
+        runs.append(as_json(capsys, "run", tmp_path / "with.liquid", data, "--json"))
+    assert runs[0] == runs[1]
+    assert (tmp_path / "with.liquid").read_bytes() == (tmp_path / "without.liquid").read_bytes()
 
 
 def test_tables_fit_80_columns_without_colour(capsys, folder):

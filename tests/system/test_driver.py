@@ -10,6 +10,7 @@ from system.small import model, sequences
 import liquid_accel
 from liquid_accel import checkpoint, data
 from liquid_accel.driver import Device, DeviceError
+from liquid_accel.driver.figures import predicted_cycles
 from liquid_accel.driver.frames import encode, pool_weight
 from liquid_accel.driver.parallel import run_on
 from liquid_accel.errors import UserError
@@ -134,6 +135,17 @@ def test_dt_is_in_seconds_where_the_model_counts_them():
     np.testing.assert_array_equal(got.words, want.words)
 
 
+def test_a_data_set_without_dt_has_the_models_spacing():
+    image = liquid_accel.compile(model(unit=0.01), calibration=sequences()["x"], config=preset("test"))
+    x = sequences()["x"]
+    with liquid_accel.open("golden", config=image.config) as device:
+        device.load(image)
+        want = device.run(x, dt=0.01)
+        got = device.run(data.from_arrays({"x": x}))
+    np.testing.assert_array_equal(got.words, want.words)
+    assert predicted_cycles(image, data.from_arrays({"x": x})) == want.cycles.sum()
+
+
 # ---- What goes wrong -----------------------------------------------------------------------------------------
 
 
@@ -232,7 +244,7 @@ def test_an_output_stream_out_of_step_is_found(image):
 def test_a_frame_of_the_wrong_width_is_refused(device):
     with pytest.raises(UserError, match="4 features a frame; expected 3"):
         device.run(np.zeros((2, 5, 4)))
-    with pytest.raises(UserError, match="features a frame; expected 3"):
+    with pytest.raises(UserError, match="^frame: x has 4 features a frame; expected 3"):
         device.step(np.zeros(4))
 
 
