@@ -57,11 +57,17 @@ class Machine:
 
 @dataclass(frozen=True)
 class Study:
-    """The curves; and the test utterances `rows` as the golden model solved them at PICTURED."""
+    """The curves; and the test utterances `rows` as the golden model solved them at PICTURED.
+
+    Over all frames of those utterances RK4 with one step a frame is judged by the ones in which it diverges. So
+    `single` holds, utterance by utterance, its rms error, and `single_adaptive` that of bs32 at TOLERANCE.
+    """
 
     curves: tuple[Curve, ...]
     rows: npt.NDArray[np.intp]
     pictured: Result
+    single: npt.NDArray[np.float64]
+    single_adaptive: npt.NDArray[np.float64]
 
     def curve(self, name: str) -> Curve:
         """That of a solver."""
@@ -113,9 +119,14 @@ def study(model: Checkpoint, calibration: Dataset, batch: Dataset, config: Liqui
 
     bs32, runs = curve("bs32", TOLERANCES, [SolverSettings("bs32", rtol=each, atol=each) for each in TOLERANCES])
     fused, _ = curve("fused", FUSED_STEPS, [SolverSettings("fused", steps) for steps in FUSED_STEPS])
-    weights = runs[TOLERANCES.index(TOLERANCE)].image.dequantised()
-    rk4 = rk4_curve(model, batch, weights, exact(model, batch, weights))
-    return Study((bs32, fused, rk4), rows, runs[TOLERANCES.index(PICTURED)].result)
+    default = runs[TOLERANCES.index(TOLERANCE)]
+    weights = default.image.dequantised()
+    solution = exact(model, batch, weights)
+    rk4 = rk4_curve(model, batch, weights, solution)
+    one = reference.run(model, batch, SolverSettings("rk4", 1), weights=weights).states
+    assert default.result.h is not None  # states were asked for
+    single, single_adaptive = (rms_errors(batch, states, solution) for states in (one, default.result.h))
+    return Study((bs32, fused, rk4), rows, runs[TOLERANCES.index(PICTURED)].result, single, single_adaptive)
 
 
 def machine(
@@ -145,3 +156,11 @@ def rms_error(batch: Dataset, states: npt.NDArray[np.floating], solution: npt.ND
     with np.errstate(over="ignore", invalid="ignore"):
         error = float(np.sqrt(np.mean((states[batch.mask].astype(np.float64) - solution[batch.mask]) ** 2)))
     return error if np.isfinite(error) else float("inf")
+
+
+def rms_errors(
+    batch: Dataset, states: npt.NDArray[np.floating], solution: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """`rms_error` of each sequence (B,)."""
+    rows = [slice(row, row + 1) for row in range(len(batch.x))]
+    return np.array([rms_error(batch.subset(row), states[row], solution[row]) for row in rows])

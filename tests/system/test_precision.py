@@ -74,7 +74,7 @@ def study(rhs, error):
         Curve("bs32", precision.TOLERANCES, rhs, error),
         Curve("rk4", precision.RK4_STEPS, (4.0, 8.0, 12.0, 16.0), (0.2, 1e-3, 1e-4, 1e-5)),
     )
-    return Study(curves, np.arange(3), None)
+    return Study(curves, np.arange(3), None, np.array([0.01, 0.02, 5.0]), np.array([0.02, 0.01, 0.03]))
 
 
 def test_the_sentences_say_who_is_cheaper():
@@ -87,6 +87,8 @@ def test_the_sentences_say_who_is_cheaper():
     assert both.crossing() == (4e-3, 2e-3)
     assert "4.0e-3 bs32" in tables.who_wins(both)
     assert "At 2.0e-3 and below RK4 wins" in tables.who_wins(both)
+    assert "in 1 of the 3 utterances" in tables.who_wins(both)
+    assert "is 5.0, that of bs32 3.0e-2." in tables.who_wins(both)
     always = study((4.5, 5.0, 6.0, 7.0, 7.5, 11.0), (1e-1, 5e-2, 1.5e-2, 4e-3, 2e-3, 5e-4))
     assert always.crossing() == (5e-4, None)
     never = study((8.5, 9.0, 9.5, 10.0, 11.0, 13.0), (1e-1, 5e-2, 1.5e-2, 4e-3, 2e-3, 5e-4))
