@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The function unit under cocotb: the compiler's tables over the host port, then random elements in every mode."""
+"""The function unit under cocotb: the compiler's tables over the host port, random elements, every input."""
 
 import pytest
 from runner import run_cocotb
+from simulators import need
 
 from liquid_accel.rtl.function_unit import FunctionUnit
 
@@ -16,3 +17,12 @@ def test_every_mode_against_the_golden_model(simulator: str, seed: int) -> None:
     unit = FunctionUnit(TABLES, STATE_FRAC_BITS)
     environment = {"FUNCTION_SEED": str(seed), "FUNCTION_STATE_FRAC_BITS": str(STATE_FRAC_BITS)}
     run_cocotb(unit, "cocotb_function_unit", simulator, environment=environment, seed=seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "softplus", "rate"])
+def test_all_65536_inputs_against_the_golden_model(name: str) -> None:
+    need("verilator")  # the slower simulator would take minutes
+    unit = FunctionUnit(TABLES, STATE_FRAC_BITS)
+    environment = {"FUNCTION_SWEPT": name, "FUNCTION_STATE_FRAC_BITS": str(STATE_FRAC_BITS)}
+    run_cocotb(unit, "cocotb_function_unit", "verilator", environment=environment)
