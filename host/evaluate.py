@@ -32,6 +32,8 @@ def split(data: Dataset, fraction: float = 0.2, seed: int = 0) -> tuple[Dataset,
     held: list[npt.NDArray[np.intp]] = []
     for label in np.unique(data.labels):
         rows = draw.permutation(np.flatnonzero(data.labels == label))
+        if rows.size < 2:
+            raise UserError(f"{data.name}: y holds {label} once; expected each class twice or more, to hold some back")
         held.append(rows[: max(1, round(fraction * rows.size))])
     validation = np.sort(np.concatenate(held))
     return data.subset(np.setdiff1d(np.arange(len(data.x)), validation)), data.subset(validation)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CELLS = ("ltc",)
 PLANNED_CELLS = ("ltc-synaptic", "cfc", "ctrnn", "node", "gru", "lstm")
+MAX_HIDDEN_SIZE = 4096  # far beyond any machine's weights; the recurrent matrix then takes 64 MB
 Report = Callable[[int, int, float], None]
 
 
@@ -73,6 +74,8 @@ def train_checkpoint(
     unit of time.
     """
     labels = check(train, cell, form, hidden_size, epochs)
+    if not 0 <= seed < 2**63:
+        raise UserError(f"seed is {seed}; expected 0 to 2**63 - 1")
     recipe = recipe or Recipe()
     epochs = recipe.epochs if epochs is None else epochs
     features = feature_statistics(train)
@@ -106,8 +109,8 @@ def check(train: Dataset, cell: str, form: str, hidden_size: int, epochs: int | 
         raise UserError(f"cell '{cell}' {known}; available: {', '.join(CELLS)}")
     if form not in ("input", "literal"):
         raise UserError(f"form is '{form}'; expected input or literal")
-    if hidden_size < 1:
-        raise UserError(f"hidden size is {hidden_size}; expected at least 1")
+    if not 1 <= hidden_size <= MAX_HIDDEN_SIZE:
+        raise UserError(f"hidden size is {hidden_size}; expected 1 to {MAX_HIDDEN_SIZE}")
     if epochs is not None and epochs < 1:
         raise UserError(f"epochs is {epochs}; expected at least 1")
     if train.labels is None:
@@ -115,6 +118,12 @@ def check(train: Dataset, cell: str, form: str, hidden_size: int, epochs: int | 
         raise UserError(f"{train.name}: y is {held}; training needs whole class labels, one a sequence")
     if train.labels.min() < 0:
         raise UserError(f"{train.name}: y holds {train.labels.min()}; expected class labels of at least 0")
+    count = len(train.labels)
+    if train.labels.max() >= max(count, 2):  # a class costs a row of weights, whether or not it occurs
+        raise UserError(
+            f"{train.name}: y holds {train.labels.max()}; expected class labels from 0 up, no more classes than the "
+            f"{count} sequences"
+        )
     try:
         import torch  # noqa: F401
     except ImportError:

@@ -99,6 +99,11 @@ def test_a_split_takes_a_fifth_of_each_class() -> None:
     assert len(rows) == 60
 
 
+def test_a_split_needs_each_class_twice() -> None:
+    with pytest.raises(UserError, match="y holds 3 once"):
+        evaluate.train_selected(task(10, y=np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 3])), 2, epochs=1, progress=False)
+
+
 def test_a_study_of_seeds_and_a_selection() -> None:
     study = evaluate.seed_study(task(), task(20, 1), 2, hidden_size=4, epochs=2, progress=False)
     assert study["seeds"] == [0, 1]
@@ -128,6 +133,10 @@ def test_the_bar_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
         (replace(task(10), y=None), {}, "y is missing"),
         (replace(task(10), y=np.zeros(10, np.float32)), {}, "y is float32"),
         (task(10, y=np.full(10, -1)), {}, "y holds -1"),
+        (task(10, y=np.arange(10) * 10**9), {}, "y holds 9000000000; expected .* than the 10 sequences"),
+        (task(10, y=np.full(10, 10)), {}, "y holds 10; expected"),
+        (task(10), {"hidden_size": 100_000_000}, "hidden size is 100000000; expected 1 to 4096"),
+        (task(10), {"seed": 1 << 70}, "seed is 1180591620717411303424; expected"),
     ],
 )
 def test_bad_requests_are_refused_by_name(data: Dataset, options: dict[str, object], words: str) -> None:
