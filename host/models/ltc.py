@@ -23,7 +23,8 @@ class LTC(nn.Module):
     `form="input"` keeps the bracketed term; `form="literal"` is the article's equation to the letter, where
     the input acts through tau alone. `x` is (B, T, I), or (T, I) for one sequence, and is held over each
     frame; `dt` is the spacing of frames in the unit of tau: a number, (T,) or (B, T); dt = 0 advances
-    nothing. The result is the state at the end of each frame, (B, T, H).
+    nothing; for one below 0 or not finite `ValueError` is raised. The result is the state at the end of each
+    frame, (B, T, H).
 
     `solver` is "fused" (order 1), "expeuler" (order 1) or "rk4" (order 4) with `steps` sub-steps a frame;
     both may be changed between calls. Cost a frame: steps (rk4: 4 steps) products of H x H.
@@ -95,6 +96,10 @@ class LTC(nn.Module):
             drive = self.bias.expand(batch, frames, self.out_features)
         else:
             drive = nn.functional.linear(x, self.input_weight, self.bias)
+        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        # A trace would keep the outcome as a constant.
+        if not tracing and not bool((torch.isfinite(spacing) & (spacing >= 0)).all()):
+            raise ValueError("dt must be finite and at least 0")
         tau, solve = self.tau(x), SOLVERS[self.solver]
         h = x.new_zeros(batch, self.out_features) if state is None else state
         states = []

@@ -116,6 +116,19 @@ def test_wrong_arguments_are_named(wrong: dict[str, object], words: str) -> None
         LTC(**{"in_features": 2, "out_features": 2, **wrong})
 
 
+@pytest.mark.parametrize("bad", [-0.5, float("nan"), float("inf")])
+def test_dt_that_is_no_time_is_refused(bad: float) -> None:
+    layer, x = LTC(2, 3), torch.randn(2, 4, 2)
+    with pytest.raises(ValueError, match="dt must be finite and at least 0"):
+        layer(x, bad)
+    spacing = torch.ones(2, 4)
+    spacing[1, 2] = bad
+    with pytest.raises(ValueError, match="dt must be finite and at least 0"):
+        layer(x, spacing)
+    traced = torch.jit.trace(layer, (x, torch.ones(2, 4)))
+    torch.testing.assert_close(traced(x, torch.full((2, 4), 0.5)), layer(x, 0.5))
+
+
 def features(count: int) -> Features:
     return Features((0.25,) * count, (1.5,) * count, ((-4.0, 4.0),) * count)
 
