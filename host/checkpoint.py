@@ -10,8 +10,6 @@ The metadata key "liquid" holds the description; the tensors are float32 and nam
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +21,7 @@ import numpy.typing as npt
 from liquid_accel import description
 from liquid_accel.description import CHECKPOINT_VERSION, Features, Layer, Linear, Ltc, Mean, Task
 from liquid_accel.errors import UserError
+from liquid_accel.files import write_whole
 
 __all__ = ["CHECKPOINT_VERSION", "Checkpoint", "Features", "Layer", "Linear", "Ltc", "Mean", "Task", "load", "save"]
 
@@ -75,30 +74,13 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: str | Path) -> None:
-    """Write `path` whole or not at all: to a temporary file beside it, then renamed."""
+    """Write `path` whole or not at all. Raises `UserError`."""
     from safetensors.numpy import save as to_bytes
 
-    path = Path(path)
     text = json.dumps(description.encode(checkpoint), separators=(",", ":"), allow_nan=False)
     tensors = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in checkpoint.tensors.items()}
     blob = to_bytes(tensors, metadata={METADATA_KEY: text})
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); expected a writable folder") from None
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(blob)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
-        temporary.replace(path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise UserError(f"{path}: cannot be written ({error.strerror}); expected a writable file") from None
-        raise
+    write_whole(Path(path), lambda temporary: temporary.write_bytes(blob))
 
 
 def load(path: str | Path) -> Checkpoint:

@@ -9,12 +9,9 @@ description. The SHA-256 covers every byte before it. The same image gives the s
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import struct
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liquid_accel.errors import UserError
+from liquid_accel.files import write_whole
 from liquid_accel.rtl import isa
 from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.isa import Space
@@ -241,24 +239,9 @@ class Image:
         return whole + hashlib.sha256(whole).digest()
 
     def save(self, path: str | Path) -> None:
-        """Write `path` whole or not at all: to a temporary file beside it, then renamed. Raises `UserError`."""
-        path, blob = Path(path), self.to_bytes()
-        temporary: Path | None = None
-        try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-            temporary = Path(name)
-            with os.fdopen(handle, "wb") as file:
-                file.write(blob)
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
-            temporary.replace(path)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror}); expected a writable file") from None
-        finally:
-            if temporary is not None:
-                with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)
+        """Write `path` whole or not at all. Raises `UserError`."""
+        blob = self.to_bytes()
+        write_whole(Path(path), lambda temporary: temporary.write_bytes(blob))
 
     @classmethod
     def load(cls, path: str | Path) -> Image:

@@ -8,13 +8,14 @@ import json
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from liquid_accel.errors import UserError
+from liquid_accel.files import check_replaceable
+from liquid_accel.files import write_whole as write_whole
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -132,32 +133,12 @@ def per_cent(value: float | None, digits: int = 2) -> str:
 def check_output(path: str | Path, what: str) -> Path:
     """The path of a file to be written, its folder found writable: before the work rather than after it."""
     path = Path(path)
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder; expected the name of {what}")
+    check_replaceable(path, what)
     if not path.parent.is_dir():
         raise UserError(f"{path}: the folder {path.parent} does not exist; expected one that {what} can be written to")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path}: the folder {path.parent} cannot be written to; expected a writable one")
     return path
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file whole or not at all: `write` fills a temporary file beside it, which is then renamed."""
-    temporary: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); expected a writable file") from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def save_arrays(path: Path, arrays: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from liquid_accel.cli.common import Subparsers, add_json, positive_int, print_json, show, subcommand
 from liquid_accel.errors import UserError
+from liquid_accel.files import check_replaceable
 
 EXAMPLE = "  liquid demo"
 
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_target(arguments.on)
     if arguments.on == "golden":
         raise UserError("--on golden: the golden model would be compared with itself; expected sim or pysim")
+    check_replaceable(Path(arguments.output) / "report.html", "the report")
     outcome = run_demo(machine(arguments), Path(arguments.output), arguments.utterances, arguments.jobs, arguments.on)
     if arguments.json:
         print_json(demo_figures(outcome))

@@ -2,6 +2,7 @@
 """Each bad input: exit status 2, one sentence on stderr that names what was wrong, no traceback, no output file."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from system.small import files, model, sequences
 
 from liquid_accel import checkpoint
 from liquid_accel.cli import main
+from liquid_accel.errors import UserError
+from liquid_accel.image import Image
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,8 @@ def refuse(folder, capsys, tmp_path):
     def check(words, *arguments):
         before = {path.name for path in folder.iterdir()}
         output = tmp_path / "out"
-        status = main([str(a) for a in arguments] + (["-o", str(output)] if arguments[0] != "inspect" else []))
+        written = [] if arguments[0] in ("inspect", "verify") else ["-o", str(output)]
+        status = main([str(a) for a in arguments] + written)
         captured = capsys.readouterr()
         assert status == 2
         assert captured.out == ""
@@ -128,13 +132,7 @@ def test_bad_arrays(refuse, folder, command, words, change):
     # A frame that is looked at must be within its sequence.
     arrays["lengths"][:] = 9
     np.savez(folder / "bad.npz", **{**arrays, **{name: edit(arrays[name]) for name, edit in change.items()}})
-    if command == "run":
-        refuse(words, "run", folder / "good.liquid", folder / "bad.npz")
-    else:
-        with pytest.raises(SystemExit) as done:  # verify has no -o
-            refuse(words, "verify", folder / "good.liquid", folder / "bad.npz")
-        assert done.value.code == 2
-        assert main(["verify", str(folder / "good.liquid"), str(folder / "bad.npz")]) == 2
+    refuse(words, command, folder / "good.liquid", folder / "bad.npz")
 
 
 # ---- Models ----------------------------------------------------------------------------------------------------------
@@ -227,10 +225,36 @@ def test_an_output_that_cannot_be_written(folder, capsys):
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+def test_a_special_file_is_never_replaced(folder, capsys, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    commands = (
+        ["run", folder / "good.liquid", folder / "data.npz"],
+        ["compile", folder / "model.safetensors", "--preset", "test"],
+        ["train", folder / "data.npz", "--epochs", 1],
+    )
+    for command in commands:
+        assert main([str(a) for a in [*command, "-o", pipe]]) == 2
+        captured = capsys.readouterr()
+        assert f"{pipe}: cannot be written, it is no regular file" in captured.err
+        assert len(captured.err.splitlines()) == 1
+    for save in (Image.load(folder / "good.liquid").save, lambda path: checkpoint.save(model(), path)):
+        with pytest.raises(UserError, match="no regular file"):
+            save(pipe)
+    (tmp_path / "report.html").symlink_to(pipe)
+    assert main(["demo", "-o", str(tmp_path)]) == 2
+    assert "report.html: cannot be written" in capsys.readouterr().err
+    assert pipe.is_fifo()
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "report.html"}
+
+
 def test_training_refuses_what_it_cannot_learn_from(refuse, folder):
     np.savez(folder / "plain.npz", **sequences())
     refuse(["y is missing"], "train", folder / "plain.npz")
     refuse(["cell 'gru' is not available yet"], "train", folder / "data.npz", "--cell", "gru")
+    refuse(["hidden size is 100000000", "1 to 4096"], "train", folder / "data.npz", "--hidden-size", "100000000")
+    np.savez(folder / "sparse.npz", **sequences(), y=np.arange(7) * 10**9)
+    refuse(["y holds 6000000000", "no more classes than the 7 sequences"], "train", folder / "sparse.npz")
     assert main(["train", str(folder / "data.npz")]) == 2
     assert main(["train", "no-such-app", "-o", str(folder / "m.safetensors")]) == 2
     assert not (folder / "m.safetensors").exists()

@@ -176,7 +176,7 @@ def test_a_damaged_file_never_gives_a_traceback(tmp_path_factory: pytest.TempPat
         assert str(path) in str(error)
 
 
-def test_the_shipped_checkpoint_is_the_issues_network() -> None:
+def test_the_shipped_checkpoint_is_the_demos_network() -> None:
     model = checkpoint.load(shipped("checkpoints", "japanese_vowels.safetensors"))
     assert [layer.kind for layer in model.layers] == ["linear", "ltc", "mean", "linear"]
     assert model.layer_widths() == (12, 64, 64, 64, 9)

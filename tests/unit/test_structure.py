@@ -14,7 +14,7 @@ FOLDERS = {"host": (), "rtl": ("rtl",), "sim": ("sim",), "boards": ("boards",)}
 
 TABLES = ("rtl.config", "rtl.isa", "rtl.registers", "rtl.formats", "rtl.tableaus", "rtl.transport")
 # The host's own tables, so to say: files, their checks and the errors that users read.
-FILES = ("errors", "version", "shipped", "checkpoint", "description", "data", "image")
+FILES = ("errors", "version", "shipped", "checkpoint", "description", "data", "image", "files")
 EVERYTHING = ("",)
 
 # Module or package: what it may import, itself included where it is a package. The longest name that fits decides.
