@@ -88,6 +88,7 @@ class Bench:
             await FallingEdge(self.dut.clk)
             self.dut.fresh.value = 0
             self.state.fresh[:], self.state.history[:], self.state.at_limit[:] = True, False, False
+            self.state.newest[:] = 0
 
     async def _command(self, name: str) -> tuple[int, dict[str, int]]:
         """Start, and count cycles until `done`, both included; and how often each signal was high."""
