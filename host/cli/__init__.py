@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from liquid_accel.cli import compile, demo, inspect, run, train, verify, verilog
+from liquid_accel.cli.common import Parser
 from liquid_accel.errors import UserError
 from liquid_accel.version import PACKAGE_VERSION
 
@@ -35,7 +36,7 @@ class _Version(argparse.Action):
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="liquid", description="Run liquid neural networks on an open accelerator: trained, compiled, verified.",
         epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -50,7 +51,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.prog = f"liquid {arguments.command}"
+        parser.error(f"unknown arguments: {' '.join(unknown)}")
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()

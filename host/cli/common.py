@@ -7,11 +7,12 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from liquid_accel.errors import UserError
 from liquid_accel.files import check_replaceable
@@ -22,6 +23,28 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 Subparsers = Any  # argparse keeps its type private
+
+
+NOT_YET = "(not available yet)"
+
+
+def offer(available: Sequence[str], planned: Sequence[str]) -> str:
+    """Names for a help text: those that are there, then those that are not, marked as such."""
+    later = [name for name in planned if name not in available]
+    return ", ".join(available) + (f"; {', '.join(later)} {NOT_YET}" if later else "")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one sentence for what is wrong, in the words of the other errors, and status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        text = " ".join(message.split()).replace("unrecognized", "unknown")
+        text = re.sub(r"^argument (\S+): ", r"\1: ", text)
+        text = re.sub(r"^(\S+): is ", r"\1 is ", text)
+        text = re.sub(r"^(\S+): invalid choice: (.*) \(choose from (.*)\)$", r"\1 is \2; expected one of \3", text)
+        text = re.sub(r"^(\S+): invalid int value: (.*)$", r"\1 is \2; expected a whole number", text)
+        text = re.sub(r"^(\S+): invalid float value: (.*)$", r"\1 is \2; expected a number", text)
+        self.exit(2, f"{self.prog}: {text}; see {self.prog} --help\n")
 
 
 def subcommand(
@@ -48,7 +71,7 @@ def positive_int(text: str) -> int:
     except ValueError:
         value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"is {text}; expected a whole number of at least 1")
     return value
 
 
@@ -59,7 +82,7 @@ def positive_float(text: str) -> float:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a finite number above 0")
+        raise argparse.ArgumentTypeError(f"is {text}; expected a finite number above 0")
     return value
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liquid_accel.cli.common import (
+    NOT_YET,
     Subparsers,
     add_json,
     check_output,
     note,
+    offer,
     positive_float,
     positive_int,
     print_json,
@@ -26,11 +28,12 @@ if TYPE_CHECKING:
     from liquid_accel.image import Image
 
 EXAMPLE = "  liquid compile model.safetensors --data TRAIN.npz --solver bs32 --rtol 1e-2 -o model.liquid"
-SOLVERS = ("fused", "euler", "heun", "rk4", "expeuler", "beuler", "heun21", "bs32", "rkf45", "dopri5", "etd21")
 
 
 def add(subparsers: Subparsers) -> None:
     """Add the subcommand."""
+    from liquid_accel.compiler.options import SOLVERS, available
+
     parser = subcommand(subparsers, "compile", run, "compile a model into an image", EXAMPLE)
     parser.add_argument("model", metavar="MODEL.safetensors", help="a checkpoint of `liquid train`")
     parser.add_argument(
@@ -41,7 +44,7 @@ def add(subparsers: Subparsers) -> None:
         "--weight-bits", type=positive_int, default=8, metavar="B", help="bits of a weight (default: 8)"
     )
     parser.add_argument(
-        "--solver", default="fused", metavar="SOLVER", help=f"default: fused; one of {', '.join(SOLVERS)}"
+        "--solver", default="fused", metavar="SOLVER", help=f"default: fused; one of {offer(available(), SOLVERS)}"
     )
     parser.add_argument(
         "--steps", type=positive_int, metavar="N", help="steps a frame of a fixed-step solver (default: 4)"
@@ -49,9 +52,11 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--rtol", type=positive_float, metavar="R", help="relative tolerance of an adaptive solver")
     parser.add_argument("--atol", type=positive_float, metavar="A", help="absolute tolerance of an adaptive solver")
     parser.add_argument(
-        "--delta-threshold", type=float, default=0.0, metavar="T", help="skip columns that moved by less"
+        "--delta-threshold", type=float, default=0.0, metavar="T", help=f"skip columns that moved by less {NOT_YET}"
     )
-    parser.add_argument("--budget", type=positive_float, metavar="RHS_PER_FRAME", help="right-hand sides to aim at")
+    parser.add_argument(
+        "--budget", type=positive_float, metavar="RHS_PER_FRAME", help=f"right-hand sides to aim at {NOT_YET}"
+    )
     parser.add_argument("-o", "--output", metavar="IMAGE.liquid", required=True, help="the image to write")
     add_json(parser)
 
@@ -70,13 +75,16 @@ def machine(arguments: argparse.Namespace) -> LiquidConfig:
     try:
         return preset(arguments.preset, **changes)
     except ValueError as error:
-        raise UserError(f"--preset {arguments.preset}: {error}") from None
+        name = next((name for name in changes if str(error).startswith(name)), None)
+        flag = f"--preset {arguments.preset}" if name is None else f"--{name.replace('_', '-')} {changes[name]}"
+        raise UserError(f"{flag}: {error}") from None
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compile, write, say what came of it."""
     from liquid_accel import checkpoint, data
     from liquid_accel.compiler import CompileOptions, compile
+    from liquid_accel.compiler.options import SOLVERS, check_given
 
     if arguments.solver not in SOLVERS:
         raise UserError(f"--solver is '{arguments.solver}'; expected one of {', '.join(SOLVERS)}")
@@ -88,15 +96,17 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--budget: choosing tolerances by a budget is not available yet; expected --rtol and --atol")
     if ":" in arguments.model and not Path(arguments.model).exists():
         raise UserError(f"{arguments.model}: only .safetensors checkpoints are read at present; expected one of those")
+    given = {name: getattr(arguments, name) for name in ("steps", "rtol", "atol")}
+    options = {name: value for name, value in given.items() if value is not None}
+    check_given(arguments.solver, options, "--")
+    settings = CompileOptions(arguments.solver, **options)
     config = machine(arguments)
     output = check_output(arguments.output, "the image")
     model = checkpoint.load(arguments.model)
     calibration = None
     if arguments.data is not None:
         calibration = data.load(arguments.data)
-    given = {name: getattr(arguments, name) for name in ("steps", "rtol", "atol")}
-    options = {name: value for name, value in given.items() if value is not None}
-    image = compile(model, calibration=calibration, config=config, options=CompileOptions(arguments.solver, **options))
+    image = compile(model, calibration=calibration, config=config, options=settings)
     image.save(output)
     for warning in image.warnings:
         note(f"note: {warning}")

@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 from liquid_accel.cli.common import Subparsers, add_json, positive_int, print_json, show, subcommand
-from liquid_accel.errors import UserError
+from liquid_accel.cli.run import check_other
 from liquid_accel.files import check_replaceable
 
 EXAMPLE = "  liquid demo"
@@ -38,11 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     from liquid_accel.cli.compile import machine
     from liquid_accel.demo.run import run_demo
     from liquid_accel.demo.tables import demo_figures, demo_table, settings
-    from liquid_accel.driver.targets import check_target
 
-    check_target(arguments.on)
-    if arguments.on == "golden":
-        raise UserError("--on golden: the golden model would be compared with itself; expected sim or pysim")
+    check_other(arguments.on)
     check_replaceable(Path(arguments.output) / "report.html", "the report")
     outcome = run_demo(machine(arguments), Path(arguments.output), arguments.utterances, arguments.jobs, arguments.on)
     if arguments.json:

@@ -7,6 +7,7 @@ import argparse
 from typing import Any
 
 from liquid_accel.cli.common import (
+    NOT_YET,
     Subparsers,
     add_json,
     check_output,
@@ -22,6 +23,7 @@ from liquid_accel.cli.common import (
 )  # fmt: skip
 from liquid_accel.errors import UserError
 
+SIMULATED = ("sim", "pysim")
 EXAMPLE = "  liquid run model.liquid TEST.npz --on sim -o out.npz --clock-mhz 48"
 
 
@@ -30,20 +32,34 @@ def add(subparsers: Subparsers) -> None:
     parser = subcommand(subparsers, "run", run, "run an image over a data set", EXAMPLE)
     parser.add_argument("image", metavar="IMAGE.liquid", help="made by `liquid compile`")
     parser.add_argument("data", metavar="DATA.npz", help="arrays x, and optionally lengths, dt and y")
-    add_target(parser, ("golden", "sim", "pysim", "uart:PORT"), "golden")
+    add_target(parser, ("golden", "sim", "pysim"), "golden")
     parser.add_argument("-o", "--output", metavar="OUT.npz", help="write outputs, labels and counters of every frame")
     parser.add_argument("--states", action="store_true", help="write the states at the end of each frame too")
     parser.add_argument("--clock-mhz", type=positive_float, metavar="F", help="clock for latencies (default: 12)")
-    parser.add_argument("--trace", metavar="T.fst", help="write waveforms")
+    parser.add_argument("--trace", metavar="T.fst", help=f"write waveforms {NOT_YET}")
     add_json(parser)
 
 
 def add_target(parser: argparse.ArgumentParser, targets: tuple[str, ...], default: str) -> None:
     """Add `--on` and `--jobs`."""
-    parser.add_argument("--on", default=default, metavar="|".join(targets), help=f"what runs it (default: {default})")
+    parser.add_argument(
+        "--on", default=default, metavar="|".join(targets),
+        help=f"what runs it (default: {default}); uart:PORT {NOT_YET}",
+    )  # fmt: skip
     parser.add_argument(
         "--jobs", type=positive_int, metavar="N", help="simulated devices side by side (default: one a core)"
     )
+
+
+def check_other(target: str) -> None:
+    """Raise `UserError` for a target that the golden model cannot be compared with."""
+    expected = f"expected {' or '.join(SIMULATED)}"
+    if target == "golden":
+        raise UserError(f"--on golden: the golden model would be compared with itself; {expected}")
+    if target.startswith("uart:"):
+        raise UserError(f"--on {target}: boards are not available yet; {expected}")
+    if target not in SIMULATED:
+        raise UserError(f"--on is '{target}'; {expected}")
 
 
 def run(arguments: argparse.Namespace) -> int:

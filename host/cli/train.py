@@ -12,6 +12,7 @@ from liquid_accel.cli.common import (
     add_json,
     check_output,
     note,
+    offer,
     per_cent,
     positive_int,
     print_json,
@@ -25,14 +26,18 @@ EXAMPLE = """  liquid train japanese-vowels -o model.safetensors
   liquid train japanese-vowels --select 5 -o model.safetensors    # how the shipped checkpoint was made
   liquid train TRAIN.npz --cell ltc --seeds 5 --test TEST.npz"""
 APPS = {"japanese-vowels": "japanese_vowels"}
-CELLS = ("ltc", "ltc-synaptic", "cfc", "ctrnn", "node", "gru", "lstm")
 
 
 def add(subparsers: Subparsers) -> None:
     """Add the subcommand."""
+    from liquid_accel.training import CELLS, PLANNED_CELLS
+
     parser = subcommand(subparsers, "train", run, "train a liquid network on labelled sequences", EXAMPLE)
     parser.add_argument("data", metavar="APP|DATA.npz", help=f"a data set, or an application: {', '.join(APPS)}")
-    parser.add_argument("--cell", default="ltc", choices=CELLS, help="kind of the recurrent cell (default: ltc)")
+    parser.add_argument(
+        "--cell", default="ltc", choices=(*CELLS, *PLANNED_CELLS), metavar="CELL",
+        help=f"kind of the recurrent cell (default: ltc), one of {offer(CELLS, PLANNED_CELLS)}",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="MODEL.safetensors", help="the checkpoint to write")
     parser.add_argument(
         "--form", default="input", choices=("input", "literal"),
@@ -40,7 +45,7 @@ def add(subparsers: Subparsers) -> None:
     )  # fmt: skip
     parser.add_argument("--hidden-size", type=positive_int, default=64, metavar="N", help="neurons (default: 64)")
     parser.add_argument("--epochs", type=positive_int, metavar="N", help="passes over the data (default: the recipe's)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of weights and batches (default: 0)")
+    parser.add_argument("--seed", type=int, metavar="S", help="of weights and batches (default: 0)")
     parser.add_argument(
         "--select", type=positive_int, metavar="N",
         help="take the seed of 0 to N - 1 that does best on a fifth of the training data, held back",
@@ -63,6 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("-o: the checkpoint has no name; expected -o MODEL.safetensors, or --seeds N for a study")
     if arguments.seeds and (arguments.output or arguments.select):
         raise UserError("--seeds: a study keeps no checkpoint; expected it without -o and --select")
+    if arguments.seed is not None and (arguments.seeds or arguments.select):
+        several = "--seeds" if arguments.seeds else "--select"
+        raise UserError(f"--seed goes with a single training, {several} takes its own seeds; expected one of the two")
     train_path, test_path = _paths(arguments)
     if arguments.seeds and test_path is None:
         raise UserError("--seeds: a study has nothing to compare on; expected --test TEST.npz")
@@ -98,7 +106,7 @@ def _train(arguments: argparse.Namespace, train: Any, test: Any) -> int:
         note(f"choosing one of {arguments.select} seeds on a held-back fifth of {train.name}, then training on all")
         model = train_selected(train, arguments.select, **options)
     else:
-        model = train_checkpoint(train, cell=arguments.cell, seed=arguments.seed, **options)
+        model = train_checkpoint(train, cell=arguments.cell, seed=arguments.seed or 0, **options)
     checkpoint.save(model, output)
     found = {
         "checkpoint": str(output), "seed": model.training["seed"], "train_accuracy": accuracy(model, train),

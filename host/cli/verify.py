@@ -7,8 +7,7 @@ import argparse
 from dataclasses import asdict
 
 from liquid_accel.cli.common import Subparsers, add_json, print_json, progress_bar, show, subcommand, table
-from liquid_accel.cli.run import add_target
-from liquid_accel.errors import UserError
+from liquid_accel.cli.run import SIMULATED, add_target, check_other
 
 EXAMPLE = "  liquid verify model.liquid TEST.npz --on sim"
 KINDS = {
@@ -24,7 +23,7 @@ def add(subparsers: Subparsers) -> None:
     parser = subcommand(subparsers, "verify", run, text, EXAMPLE)
     parser.add_argument("image", metavar="IMAGE.liquid", help="made by `liquid compile`")
     parser.add_argument("data", metavar="DATA.npz", help="arrays x, and optionally lengths and dt")
-    add_target(parser, ("sim", "pysim", "uart:PORT"), "sim")
+    add_target(parser, SIMULATED, "sim")
     add_json(parser)
 
 
@@ -34,12 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     from liquid_accel.driver.compare import compare
     from liquid_accel.driver.figures import figures
     from liquid_accel.driver.parallel import run_on
-    from liquid_accel.driver.targets import check_target
     from liquid_accel.image import Image
 
-    check_target(arguments.on)
-    if arguments.on == "golden":
-        raise UserError("--on golden: the golden model would be compared with itself; expected sim or pysim")
+    check_other(arguments.on)
     image = Image.load(arguments.image)
     batch = data.load(arguments.data, image.default_dt)
     with progress_bar("golden model") as progress:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from liquid_accel.errors import UserError
@@ -13,8 +14,10 @@ from liquid_accel.rtl.tableaus import GATES, TABLEAUS
 SOLVERS = (
     "fused", "euler", "heun", "rk4", "expeuler", "beuler", "heun21", "bs32", "rkf45", "dopri5", "etd21",
 )  # fmt: skip
+ADAPTIVE_OPTIONS = ("rtol", "atol", "safety", "order", "min_factor", "max_factor", "early_halt")
 MAX_STEPS = 16
 MIN_ATOL = 1e-4  # below it the tolerance is no longer coarse beside the resolution of a Q3.12 state
+MIN_RTOL = 1e-5  # below it rtol |h| vanishes beside the smallest atol
 MAX_TOLERANCE = 1.0
 
 
@@ -22,6 +25,19 @@ def available() -> tuple[str, ...]:
     """Solvers that can be compiled: every gate, and every tableau with an error estimate."""
     built = {*GATES, *(name for name, tableau in TABLEAUS.items() if tableau.adaptive)}
     return tuple(name for name in SOLVERS if name in built) + tuple(sorted(built - set(SOLVERS)))
+
+
+def check_given(solver: str, given: Iterable[str], prefix: str = "") -> None:
+    """Raise `UserError` where an option was given that the solver has no use for; `prefix` stands before its name."""
+    adaptive = solver in TABLEAUS
+    for name in given:
+        if adaptive and name == "steps":
+            raise UserError(f"{prefix}steps goes with a fixed-step solver, {solver} chooses its own; expected none")
+        if solver in GATES and name in ADAPTIVE_OPTIONS:
+            flag = name.replace("_", "-") if prefix else name
+            raise UserError(
+                f"{prefix}{flag} goes with an adaptive solver, {solver} takes fixed steps; expected {prefix}steps"
+            )
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,7 @@ class CompileOptions:
             raise UserError(f"solver '{self.solver}' {known}; available: {', '.join(available())}")
         if not (isinstance(self.steps, int) and 1 <= self.steps <= MAX_STEPS):
             raise UserError(f"steps is {self.steps}; expected a whole number from 1 to {MAX_STEPS}")
-        for name, low in (("rtol", 0.0), ("atol", MIN_ATOL)):
+        for name, low in (("rtol", MIN_RTOL), ("atol", MIN_ATOL)):
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= MAX_TOLERANCE):
                 raise UserError(f"{name} is {value}; expected {low:g} to {MAX_TOLERANCE:g}")

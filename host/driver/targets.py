@@ -12,7 +12,7 @@ from liquid_accel.rtl.transport import Transport, TransportError
 
 SIMULATED = ("sim", "pysim")
 SLOW_PATIENCE_S = 600.0  # a frame takes Amaranth's simulator seconds
-TARGETS = ("golden", *SIMULATED, "uart:PORT")
+TARGETS = ("golden", *SIMULATED)
 
 
 def check_target(target: str) -> None:

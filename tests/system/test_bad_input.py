@@ -193,7 +193,11 @@ def test_weights_that_are_not_numbers(refuse, folder):
 @pytest.mark.parametrize(
     ("words", "flags"),
     [
-        (["lanes is 5"], ["--lanes", "5"]),
+        (["--lanes 5: lanes is 5"], ["--lanes", "5"]),
+        (["--steps goes with a fixed-step solver, bs32"], ["--solver", "bs32", "--steps", "3"]),
+        (["--rtol goes with an adaptive solver, fused", "expected --steps"], ["--rtol", "0.1"]),
+        (["--atol goes with an adaptive solver, expeuler"], ["--solver", "expeuler", "--atol", "0.1"]),
+        (["rtol is 1e-07", "1e-05"], ["--solver", "bs32", "--rtol", "1e-7"]),
         (["weight_bits is 4"], ["--weight-bits", "4"]),
         (["is 'leapfrog'", "expected one of"], ["--solver", "leapfrog"]),
         (["rkf45", "not available yet"], ["--solver", "rkf45"]),
@@ -217,6 +221,16 @@ def test_flags_of_compile(refuse, folder, words, flags):
 )
 def test_flags_of_run(refuse, folder, words, flags):
     refuse(words, "run", folder / "good.liquid", folder / "data.npz", *flags)
+
+
+@pytest.mark.parametrize("command", ["verify", "demo"])
+@pytest.mark.parametrize("target", ["foo", "golden", "uart:1"])
+def test_the_golden_model_is_compared_with_a_simulation(folder, command, target, capsys):
+    data = [folder / "good.liquid", folder / "data.npz"] if command == "verify" else []
+    assert main([command, *map(str, data), "--on", target]) == 2
+    text = capsys.readouterr().err
+    assert target in text
+    assert text.endswith("expected sim or pysim\n")
 
 
 def test_an_output_that_cannot_be_written(folder, capsys):
@@ -255,6 +269,8 @@ def test_training_refuses_what_it_cannot_learn_from(refuse, folder):
     refuse(["hidden size is 100000000", "1 to 4096"], "train", folder / "data.npz", "--hidden-size", "100000000")
     np.savez(folder / "sparse.npz", **sequences(), y=np.arange(7) * 10**9)
     refuse(["y holds 6000000000", "no more classes than the 7 sequences"], "train", folder / "sparse.npz")
+    refuse(["--seed goes with", "--select"], "train", folder / "data.npz", "--seed", "1", "--select", "2")
+    assert main(["train", str(folder / "data.npz"), "--seeds", "2", "--seed", "0"]) == 2
     assert main(["train", str(folder / "data.npz")]) == 2
     assert main(["train", "no-such-app", "-o", str(folder / "m.safetensors")]) == 2
     assert not (folder / "m.safetensors").exists()

@@ -12,6 +12,7 @@ from system.small import files, model, sequences
 
 from liquid_accel import checkpoint
 from liquid_accel.cli import COMMANDS, main
+from liquid_accel.compiler import available
 
 FIGURES = {
     "accuracy", "frames", "cycles", "cycles_per_frame", "predicted_cycles", "rhs_evals", "steps_accepted",
@@ -48,7 +49,45 @@ def test_bad_usage_has_status_2(capsys):
         with pytest.raises(SystemExit) as done:
             main(arguments)
         assert done.value.code == 2
-    assert "is not a whole number of at least 1" in capsys.readouterr().err
+        text = capsys.readouterr().err
+        assert len(text.splitlines()) == 1
+        assert "usage" not in text
+        assert text.endswith(" --help\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["compile", "m", "--steps", "0", "-o", "i"],
+            "liquid compile: --steps is 0; expected a whole number of at least 1; see liquid compile --help",
+        ),
+        (["compile", "m", "--rtol", "-1", "-o", "i"], "--rtol is -1; expected a finite number above 0"),
+        (["compile", "m", "--lanes", "x", "-o", "i"], "--lanes is 'x'; expected a whole number; see"),
+        (["compile", "m", "--preset", "big", "-o", "i"], "--preset is 'big'; expected one of "),
+        (["run", "i"], "liquid run: the following arguments are required: DATA.npz; see liquid run --help"),
+        (["run", "i", "d", "--fast"], "liquid run: unknown arguments: --fast; see liquid run --help"),
+        (["fly"], "liquid: COMMAND is 'fly'; expected one of"),
+    ],
+)
+def test_bad_usage_is_one_sentence(capsys, arguments, sentence):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert sentence in capsys.readouterr().err
+
+
+def test_help_marks_what_is_not_there_yet(capsys):
+    texts = {}
+    for command in ("compile", "train", "run"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        texts[command] = " ".join(capsys.readouterr().out.split())
+    there, _, later = texts["compile"].partition("one of fused, ")[2].partition(";")
+    assert {"fused", *there.split(", ")} == set(available())
+    assert "dopri5" in later.partition("(not available yet)")[0]
+    assert "one of ltc; ltc-synaptic, cfc, ctrnn, node, gru, lstm (not available yet)" in texts["train"]
+    assert "uart:PORT (not available yet)" in texts["run"]
+    assert "write waveforms (not available yet)" in texts["run"]
 
 
 def test_version_names_the_three(capsys):

@@ -370,6 +370,7 @@ def test_solvers_that_are_not_built_say_which_are(solver: str) -> None:
         ({"steps": 17}, "steps is 17; expected"),
         ({"rtol": float("nan")}, "rtol is nan; expected"),
         ({"rtol": -0.1}, "rtol is -0.1; expected"),
+        ({"rtol": 1e-8}, "rtol is 1e-08; expected 1e-05 to 1"),
         ({"atol": 0.0}, "atol is 0.0; expected 0.0001 to 1"),
         ({"safety": 2.0}, "safety is 2.0; expected"),
         ({"order": 9}, "order is 9; expected"),
