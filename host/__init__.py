@@ -40,39 +40,89 @@ _HOMES = {
 }  # fmt: skip
 
 
-def open(target: str = "sim", config: LiquidConfig | None = None) -> Device:
+def open(target: str = "sim", config: LiquidConfig | str | None = None) -> Device:
     """A device: "golden" (the NumPy model), "sim" (the compiled RTL), "pysim" (the RTL in Amaranth's simulator).
 
-    `config` says which machine, by default the preset up5k; an image runs on the one that it was compiled for.
+    `config`, or the name of a preset, says which machine, by default the preset up5k; an image runs on the one that it
+    was compiled for.
     Raises `UserError` for another name and `DeviceError` where the device cannot be opened.
     """
     from liquid_accel.driver.targets import open_target
 
-    return open_target(target, config)
+    return open_target(target, _config(config))
 
 
 def compile(
-    model: Checkpoint | str | Path,
+    model: Checkpoint | LiquidClassifier | str | Path,
     *,
     calibration: Dataset | npt.ArrayLike | None = None,
-    config: LiquidConfig | None = None,
+    config: LiquidConfig | str | None = None,
     **options: Any,
 ) -> Image:
-    """The image of a checkpoint, or of the file that holds one, for a machine of `config`, by default the preset up5k.
+    """The image of a model for a machine of `config`, or of the preset of that name, by default up5k.
 
-    `calibration`, frames x (sequences, time, features) or a `Dataset`, shows what values occur; without it, data are
-    drawn from the ranges that the checkpoint stores. `options` are those of `CompileOptions`: solver, steps, rtol, atol
-    and others. Raises `UserError` for a layer that no program can be made for, or a model that does not fit.
+    `model` is a checkpoint, the file that holds one, or a torch `LiquidClassifier`, which takes its features as they
+    are and counts time in frames. `calibration`, frames x (sequences, time, features) or a `Dataset`, shows what values
+    occur; without it, data are drawn from the ranges that the checkpoint stores, for a torch model from -4 to 4.
+    `options` are those of `CompileOptions`: solver, steps, rtol, atol and others. Raises `UserError` for a layer that no
+    program can be made for, or a model that does not fit.
     """
+    from dataclasses import fields
+
     from liquid_accel.compiler import CompileOptions
     from liquid_accel.compiler import compile as compile_image
+    from liquid_accel.compiler.options import check_given
     from liquid_accel.data import Dataset, from_arrays
+    from liquid_accel.errors import UserError
 
+    known = [field.name for field in fields(CompileOptions)]
+    for name in options:
+        if name not in known:
+            raise UserError(f"compile: option '{name}' is unknown; expected one of {', '.join(known)}")
+    settings = CompileOptions(**options)
+    check_given(settings.solver, options)
     if calibration is not None and not isinstance(calibration, Dataset):
         import numpy as np
 
         calibration = from_arrays({"x": np.asarray(calibration)}, name="calibration")
-    return compile_image(model, calibration=calibration, config=config, options=CompileOptions(**options))
+    checkpoint = _checkpoint(model, calibration)
+    return compile_image(checkpoint, calibration=calibration, config=_config(config), options=settings)
+
+
+def _config(config: LiquidConfig | str | None) -> LiquidConfig | None:
+    from liquid_accel.errors import UserError
+    from liquid_accel.rtl.config import LiquidConfig, preset
+
+    if config is None or isinstance(config, LiquidConfig):
+        return config
+    if not isinstance(config, str):
+        raise UserError(f"config is of type {type(config).__name__}; expected a LiquidConfig or the name of a preset")
+    try:
+        return preset(config)
+    except ValueError as error:
+        raise UserError(f"config: {error}") from None
+
+
+def _checkpoint(model: Any, calibration: Dataset | None) -> Checkpoint | str | Path:
+    from pathlib import Path
+
+    from liquid_accel.checkpoint import Checkpoint, Features
+    from liquid_accel.errors import UserError
+
+    if isinstance(model, Checkpoint | str | Path):
+        return model
+    if not (hasattr(model, "to_checkpoint") and hasattr(model, "proj")):  # asked without torch
+        kind = type(model).__name__
+        raise UserError(f"model is of type {kind}; expected a Checkpoint, the file of one or a LiquidClassifier")
+    inputs: int = model.proj.in_features
+    ranges = ((-4.0, 4.0),) * inputs
+    if calibration is not None:
+        seen = calibration.x[calibration.mask]
+        ranges = tuple((float(low), float(high)) for low, high in zip(seen.min(0), seen.max(0), strict=True))
+    if len(ranges) != inputs:
+        raise UserError(f"calibration: x has {len(ranges)} features; expected {inputs}")
+    result: Checkpoint = model.to_checkpoint(Features((0.0,) * inputs, (1.0,) * inputs, ranges))
+    return result
 
 
 def __getattr__(name: str) -> Any:

@@ -260,6 +260,39 @@ def test_targets_that_do_not_exist_are_refused():
         liquid_accel.open("verilator")
 
 
+def test_a_torch_model_compiles_and_does_what_it_did():
+    torch = pytest.importorskip("torch", reason="torch is the optional extra `train`")
+    torch.manual_seed(0)
+    net, x = liquid_accel.LiquidClassifier(3, 6, 3).eval(), sequences()["x"]
+    image = liquid_accel.compile(net, calibration=x, config="test")
+    assert image.config == preset("test")
+    with liquid_accel.open("golden", config="test") as device:
+        device.load(image)
+        got = device.run(x).y[:, -1]
+    with torch.no_grad():
+        np.testing.assert_allclose(got, net(torch.from_numpy(x)).numpy(), atol=0.03)
+    assert liquid_accel.compile(net, config="test").inputs == 3
+    with pytest.raises(UserError, match="x has 4 features; expected 3"):
+        liquid_accel.compile(net, calibration=np.zeros((2, 3, 4)), config="test")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"model": 5}, "model is of type int; expected a Checkpoint"),
+        ({"config": "huge"}, "config: preset 'huge' is unknown"),
+        ({"config": 8}, "config is of type int; expected a LiquidConfig"),
+        ({"stepz": 3}, "option 'stepz' is unknown; expected one of solver, steps"),
+        ({"solver": "bs32", "steps": 3}, "^steps goes with a fixed-step solver, bs32"),
+        ({"rtol": 0.1}, "^rtol goes with an adaptive solver, fused"),
+        ({"min_factor": 0.1}, "^min_factor goes with an adaptive solver"),
+    ],
+)
+def test_wrong_arguments_of_the_api_are_named(arguments, words):
+    with pytest.raises(UserError, match=words):
+        liquid_accel.compile(**{"model": model(), **arguments})
+
+
 def test_a_checkpoint_comes_through_the_api_as_through_a_file(tmp_path):
     checkpoint.save(model(), tmp_path / "m.safetensors")
     loaded = checkpoint.load(tmp_path / "m.safetensors")
