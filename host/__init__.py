@@ -44,8 +44,7 @@ def open(target: str = "sim", config: LiquidConfig | str | None = None) -> Devic
     """A device: "golden" (the NumPy model), "sim" (the compiled RTL), "pysim" (the RTL in Amaranth's simulator).
 
     `config`, or the name of a preset, says which machine, by default the preset up5k; an image runs on the one that it
-    was compiled for.
-    Raises `UserError` for another name and `DeviceError` where the device cannot be opened.
+    was compiled for. Raises `UserError` for another name and `DeviceError` where the device cannot be opened.
     """
     from liquid_accel.driver.targets import open_target
 
@@ -64,8 +63,8 @@ def compile(
     `model` is a checkpoint, the file that holds one, or a torch `LiquidClassifier`, which takes its features as they
     are and counts time in frames. `calibration`, frames x (sequences, time, features) or a `Dataset`, shows what values
     occur; without it, data are drawn from the ranges that the checkpoint stores, for a torch model from -4 to 4.
-    `options` are those of `CompileOptions`: solver, steps, rtol, atol and others. Raises `UserError` for a layer that no
-    program can be made for, or a model that does not fit.
+    `options` are those of `CompileOptions`: solver, steps, rtol, atol and others. Raises `UserError` for a layer that
+    no program can be made for, or a model that does not fit.
     """
     from dataclasses import fields
 
