@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from .config import LiquidConfig
 from .counters import Counters
 from .element_pipeline import ElementPipeline
-from .isa import E_A, E_B, E_C, E_S, FINISH_BITS, HEADER_WORDS, ISSUE_BITS, Space
+from .isa import E_A, E_B, E_C, E_S, FINISH_BITS, HEADER_WORDS, ISSUE_BITS, STEP_RECORD_WORDS, Space
 from .lane_path import LanePath
 from .memory import HOST_ADDRESS, PART, Fifo, Ram, SinglePortRam, host_row
 from .norm import ErrorNorm
@@ -204,6 +204,8 @@ class Core(wiring.Component):
             self.starved.eq(sequencer.starved),
             self.illegal.eq(sequencer.illegal),
             lanes.slot.eq(sequencer.slot),
+            # What an abort left in the sums is gone before the first product.
+            lanes.clear.eq(sequencer.frame_start),
             lanes.vector_data.eq(vector.read_data),
             lanes.weight_data.eq(weights.read_data),
             lanes.scalar_data.eq(element_memories[Space.S].read_data),
@@ -245,7 +247,7 @@ class Core(wiring.Component):
             counters.clamped.eq(elements.clamped),
             counters.record.eq(controller.done & traced),
             # The words of a frame take at most half of the FIFO: records leave that half free.
-            counters.record_room.eq(fifo_out.level < config.fifo_words // 2),
+            counters.record_room.eq(fifo_out.level <= config.fifo_words // 2 - STEP_RECORD_WORDS),
             counters.record_flags.eq(controller.record_flags),
             counters.step.eq(controller.step),
             counters.norm.eq(norm.norm),

@@ -32,6 +32,7 @@ class LanePath(wiring.Component):
 
     slot                          what happens in this cycle
     vector_data, weight_data, scalar_data      two cycles after the slot
+    clear                         zeroes the sums between two rows
     host, host_part, element      while nothing is under way: a word of V's row for the host
     start                         high SNAPSHOT_TO_STAGE0 - 1 cycles after a snapshot slot
     sum, scale                    element l of the row in cycle SNAPSHOT_TO_STAGE0 + l after it
@@ -48,6 +49,7 @@ class LanePath(wiring.Component):
                 "vector_data": In(WORD * config.lanes),
                 "weight_data": In(config.weight_bits * config.lanes),
                 "scalar_data": In(signed(WORD)),
+                "clear": In(1),
                 "host": In(1),
                 "host_part": In(range(config.lanes)),
                 "element": Out(WORD),
@@ -76,7 +78,7 @@ class LanePath(wiring.Component):
             array.use_row.eq(meet.term),
             array.broadcast.eq(Mux(meet.term, self.scalar_data, self.element.as_signed())),
             array.take.eq(settle.product),
-            array.clear.eq(settle.snapshot),
+            array.clear.eq(settle.snapshot | self.clear),
             self.start.eq(settle.snapshot),
         ]
 

@@ -29,7 +29,6 @@ def test_core_streams(simulator: str, lanes: int, solver: str, tmp_path: Path) -
     run_cocotb(Core(config), "cocotb_core", simulator, environment=environment)
 
 
-@pytest.mark.xfail(strict=True, reason="Core: step records may leave less than half of the output FIFO free")
 @pytest.mark.parametrize("seed", [1])
 def test_no_word_is_lost_where_a_frame_takes_half_of_the_output(seed: int, tmp_path: Path) -> None:
     # With 4 lanes and 20 outputs a frame's words are as many as a frame may have with this FIFO.

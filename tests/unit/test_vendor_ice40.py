@@ -84,7 +84,6 @@ def test_a_weight_memory_deeper_than_the_block_is_refused() -> None:
         to_rtlil(SinglePortRam(2 * SPRAM_DEPTH, 4, "ice40"))
 
 
-@pytest.mark.xfail(strict=True, reason="SB_MAC16 keeps its sum through reset and ABORT")
 @pytest.mark.parametrize("simulate", ["icarus"], indirect=True)  # minutes to build with Verilator, seconds here
 def test_the_whole_machine(simulate: Any, lanes: int, tmp_path: Path) -> None:
     config = machine(lanes)
