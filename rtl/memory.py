@@ -100,16 +100,16 @@ class Fifo(wiring.Component):
     written. Throughput: a word a cycle.
     """
 
-    def __init__(self, depth: int, width: int = PART) -> None:
-        self.depth, self.width = depth, width
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
         bits = depth.bit_length()
         super().__init__(
             {
                 "clear": In(1),
                 "write": In(1),
-                "write_data": In(width),
+                "write_data": In(PART),
                 "read": In(1),
-                "read_data": Out(width),
+                "read_data": Out(PART),
                 "valid": Out(1),
                 "level": Out(bits),
                 "room": Out(bits),

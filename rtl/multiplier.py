@@ -27,8 +27,8 @@ class RowMultiplier(wiring.Component):
 
     a       `width` bits, signed
     b       `rows` bits, unsigned: one conditional addition each
-    start   `width` + 1 bits signed: what an earlier multiplier of the same `a` left, so that a product may take two
-            cycles
+    start   a value of `width` bits, sign-extended by one: what an earlier multiplier of the same `a` left, so that a
+            product may take two cycles
     total   `width` + 1 + `rows` bits, signed
 
     With vendor "ice40" a row is a chain of logic cells that add `a` or pass, one cell a bit, where yosys would take a

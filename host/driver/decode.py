@@ -10,7 +10,6 @@ from liquid_accel.driver.errors import DeviceError
 from liquid_accel.image import Image
 from liquid_accel.rtl import isa
 
-MARK = 0xF000
 COUNTERS = ("status", "cycles", "rhs_evals", "steps_accepted", "steps_rejected", "mac_cycles", "saturations")
 
 
@@ -67,21 +66,21 @@ class Decoder:
         """Take one section; false where it is not whole yet."""
         mark = self._pending[self._at]
         if len(self.outputs) == self.done:  # before the output vector
-            if mark & MARK == isa.MARK_STEP and self.traced and self.done < self.frames:
+            if mark & isa.MARK_MASK == isa.MARK_STEP and self.traced and self.done < self.frames:
                 section = self._take(isa.STEP_RECORD_WORDS)
                 if section:
                     flags, code, low, high = section
-                    self.steps.append((self.done, flags & ~MARK, code, low | high << 16))
+                    self.steps.append((self.done, flags & ~isa.MARK_MASK, code, low | high << 16))
                 return bool(section)
             return self._vector(mark, self.image.output_words, self.outputs, "output vector")
         if len(self.counters) < len(self.outputs):
-            if mark & MARK != isa.MARK_DONE:
+            if mark & isa.MARK_MASK != isa.MARK_DONE:
                 raise self._odd(mark, "a trailer")
             section = self._take(isa.TRAILER_WORDS)
             if section:
                 head, c_low, c_high, rhs, accepted, rejected, m_low, m_high, saturated = section
                 cycles, macs = c_low | c_high << 16, m_low | m_high << 16
-                self.counters.append((head & ~MARK, cycles, rhs, accepted, rejected, macs, saturated))
+                self.counters.append((head & ~isa.MARK_MASK, cycles, rhs, accepted, rejected, macs, saturated))
             return bool(section)
         return self._vector(mark, self.image.state_words, self.states, "state vector")
 
