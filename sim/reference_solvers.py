@@ -32,9 +32,13 @@ class Field:
         """f = act(W h + u), for the batch's `rows` at `frame`."""
         return self.act(h @ self.recurrent.T + self.drive[rows, frame])
 
+    def tau_at(self, h: Array, frame: int, rows: slice | npt.NDArray[np.intp] = slice(None)) -> Array:
+        """Time constants of `rows` at `frame`; other fields let them depend on `h`, so that solvers ask here."""
+        return self.tau[rows, frame]
+
     def slope(self, h: Array, frame: int, rows: slice | npt.NDArray[np.intp] = slice(None)) -> Array:
         """dh/dt = (f - h) / tau."""
-        slope: Array = (self.target(h, frame, rows) - h) / self.tau[rows, frame]
+        slope: Array = (self.target(h, frame, rows) - h) / self.tau_at(h, frame, rows)
         return slope
 
 
@@ -81,7 +85,7 @@ FIXED_STEPS = {**dict.fromkeys(GATES, 1), "rk4": 4}
 
 def gated_step(name: str, field: Field, h: Array, frame: int, step: Array) -> Array:
     """One step of length `step` (B, 1) with the gate of that name."""
-    gate = GATES[name](step / field.tau[:, frame])
+    gate = GATES[name](step / field.tau_at(h, frame))
     moved: Array = h + gate * (field.target(h, frame) - h)
     return moved
 
