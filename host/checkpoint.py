@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A trained model on disk: `.safetensors` with a JSON description; needs neither torch nor pickles.
 
-The metadata key "liquid" holds the description; the tensors are float32 and named after their layer:
-
-    linear   <name>.weight (out, in), <name>.bias (out)
-    ltc      <name>.recurrent_weight W (H, H), <name>.bias b (H), <name>.input_weight U (H, I) in the form
-             "input" only, <name>.tau_weight V (H, I), <name>.tau_bias c (H)
-    mean     none; the running mean over the frames of a sequence
+The metadata key "liquid" holds the description. The tensors are float32 and named after their layer, <name>.weight for
+one; `layers.py` says which there are. A stack is linear layers, cells one on top of the other, a mean or none,
+linear layers.
 """
 
 import json
@@ -18,14 +15,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liquid_accel import description
-from liquid_accel.description import CHECKPOINT_VERSION, Features, Layer, Linear, Ltc, Mean, Task
+from liquid_accel import description, stack
+from liquid_accel.description import CHECKPOINT_VERSION, Features, Task
 from liquid_accel.errors import UserError
 from liquid_accel.files import write_whole
+from liquid_accel.layers import Cfc, Ctrnn, Gru, Layer, Linear, Lstm, Ltc, Mean, Node, Synaptic
+from liquid_accel.stack import Tensors
 
-__all__ = ["CHECKPOINT_VERSION", "Checkpoint", "Features", "Layer", "Linear", "Ltc", "Mean", "Task", "load", "save"]
+__all__ = [
+    "CHECKPOINT_VERSION", "Cfc", "Checkpoint", "Ctrnn", "Features", "Gru", "Layer", "Linear", "Lstm", "Ltc", "Mean",
+    "Node", "Synaptic", "Task", "load", "save",
+]  # fmt: skip
 
-Tensors = dict[str, npt.NDArray[np.float32]]
 METADATA_KEY = "liquid"
 
 
@@ -47,7 +48,7 @@ class Checkpoint:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        description.check_layers(self.layers, self.tensors, len(self.features.mean), self.task, "checkpoint")
+        stack.check_layers(self.layers, self.tensors, self.in_features, self.task.classes, "checkpoint")
 
     @property
     def in_features(self) -> int:
@@ -57,11 +58,11 @@ class Checkpoint:
     @property
     def out_features(self) -> int:
         """Width of the model's output: classes, or values of a regression."""
-        return description.widths(self.layers, self.tensors, self.in_features)[-1]
+        return self.layer_widths()[-1]
 
     def layer_widths(self) -> tuple[int, ...]:
         """Width of the input, then of each layer's output."""
-        return description.widths(self.layers, self.tensors, self.in_features)
+        return stack.widths(self.layers, self.tensors, self.in_features)
 
     def model_dt(self, dt: npt.NDArray[np.float64], given: bool) -> npt.NDArray[np.float64]:
         """`dt` of a data set in the model's unit: seconds over the unit, or as it is where that is frames.

@@ -1,59 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The JSON description inside a checkpoint: its typed layers, and every check of it against the tensors."""
+"""The JSON description inside a checkpoint: features, task and layers, to text and back, every field checked."""
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from liquid_accel import stack
 from liquid_accel.errors import UserError
+from liquid_accel.layers import KINDS, LAYERS, Check, Count, Flag, Layer, OneOf
 
 if TYPE_CHECKING:
     from liquid_accel.checkpoint import Checkpoint
 
 FORMAT = "liquid-checkpoint"
 CHECKPOINT_VERSION = 1
-ACTIVATIONS = ("tanh", "sigmoid")
-TAU_ACTIVATIONS = ("softplus",)
-FORMS = ("input", "literal")
 TASKS = ("classification", "regression")
-KINDS = ("linear", "ltc", "mean")
-
-Tensors = dict[str, npt.NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Linear:
-    """y = act(A x + a); `activation` None is the identity."""
-
-    name: str
-    activation: str | None = None
-    kind: str = "linear"
-
-
-@dataclass(frozen=True)
-class Ltc:
-    """tau dh/dt = -h + act(W h + [U x] + b), tau = tau_act(V x + c); U in the form "input" only."""
-
-    name: str
-    form: str = "input"
-    activation: str = "tanh"
-    tau_activation: str = "softplus"
-    kind: str = "ltc"
-
-
-@dataclass(frozen=True)
-class Mean:
-    """The unweighted mean over the frames so far."""
-
-    kind: str = "mean"
-
-
-Layer = Linear | Ltc | Mean
 
 
 @dataclass(frozen=True)
@@ -81,15 +46,6 @@ class Task:
 
 def encode(checkpoint: "Checkpoint") -> dict[str, Any]:
     """The description as it is stored."""
-    layers: list[dict[str, Any]] = []
-    for layer in checkpoint.layers:
-        if isinstance(layer, Linear):
-            layers.append({"kind": "linear", "name": layer.name, "activation": layer.activation})
-        elif isinstance(layer, Ltc):
-            shape = {"form": layer.form, "activation": layer.activation, "tau_activation": layer.tau_activation}
-            layers.append({"kind": "ltc", "name": layer.name, **shape})
-        else:
-            layers.append({"kind": "mean"})
     features, task = checkpoint.features, checkpoint.task
     return {
         "format": FORMAT,
@@ -102,12 +58,12 @@ def encode(checkpoint: "Checkpoint") -> dict[str, Any]:
             "range": [list(pair) for pair in features.range],
         },
         "task": {"kind": task.kind, **({} if task.classes is None else {"classes": task.classes})},
-        "layers": layers,
+        "layers": [_encoded(layer) for layer in checkpoint.layers],
         "training": dict(checkpoint.training),
     }
 
 
-def decode(text: str, tensors: Tensors, name: str) -> "Checkpoint":
+def decode(text: str, tensors: stack.Tensors, name: str) -> "Checkpoint":
     """The checkpoint that `text` describes; raises `UserError` naming file `name` and the field."""
     from liquid_accel.checkpoint import Checkpoint
 
@@ -133,7 +89,7 @@ def decode(text: str, tensors: Tensors, name: str) -> "Checkpoint":
     training = fields.get("training", {})
     if not isinstance(training, dict):
         raise UserError(f"{name}: training is {_short(training)}; expected an object")
-    check_layers(layers, tensors, len(features.mean), task, name)
+    stack.check_layers(layers, tensors, len(features.mean), task.classes, name)
     return Checkpoint(layers, tensors, features, task, unit, float(default_dt), training)
 
 
@@ -178,6 +134,15 @@ def _task(raw: object, name: str) -> Task:
     return Task(str(kind), classes if kind == "classification" else None)
 
 
+def _encoded(layer: Layer) -> dict[str, Any]:
+    result: dict[str, Any] = {"kind": layer.kind}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if not (field.metadata.get("silent") and value == field.default):
+            result[field.name] = list(value) if isinstance(value, tuple) else value
+    return result
+
+
 def _layer(raw: object, index: int, name: str) -> Layer:
     where = f"layers[{index}]"
     if not isinstance(raw, dict):
@@ -185,72 +150,41 @@ def _layer(raw: object, index: int, name: str) -> Layer:
     kind = raw.get("kind")
     if kind not in KINDS:
         raise UserError(f"{name}: unknown layer {_short(kind)} at {where}; supported: {', '.join(KINDS)}")
-    if kind == "mean":
-        return Mean()
-    label = raw.get("name")
-    if not isinstance(label, str) or not label:
-        raise UserError(f"{name}: {where}.name is {_short(label)}; expected the name that its tensors carry")
-    activation = _choice(raw.get("activation"), (*ACTIVATIONS, None) if kind == "linear" else ACTIVATIONS,
-                         f"{where}.activation", name)
-    if kind == "linear":
-        return Linear(label, activation)
-    form = _choice(raw.get("form", "input"), FORMS, f"{where}.form", name)
-    tau_activation = _choice(raw.get("tau_activation"), TAU_ACTIVATIONS, f"{where}.tau_activation", name)
-    return Ltc(label, str(form), str(activation), str(tau_activation))
+    layer = LAYERS[KINDS.index(kind)]
+    known = [field.name for field in fields(layer)]
+    for key in raw:
+        if key != "kind" and key not in known:
+            raise UserError(f"{name}: {where}.{key} is unknown; expected, for a layer '{kind}', {', '.join(known)}")
+    values: dict[str, Any] = {}
+    for field in fields(layer):
+        value = raw.get(field.name)
+        if field.name == "name":
+            if not isinstance(value, str) or not value:
+                raise UserError(f"{name}: {where}.name is {_short(value)}; expected the name that its tensors carry")
+            values["name"] = value
+        elif field.name in raw or field.metadata["required"]:
+            values[field.name] = _checked(value, field.metadata["check"], f"{name}: {where}.{field.name}")
+    return layer(**values)
 
 
-def _choice(value: object, choices: tuple[str | None, ...], where: str, name: str) -> str | None:
-    if value is None and None in choices:
-        return None
-    if not isinstance(value, str) or value not in choices:
-        expected = ", ".join("null" if choice is None else choice for choice in choices)
-        raise UserError(f"{name}: {where} is {_short(value)}, which is not supported; supported: {expected}")
-    return value
+def _checked(value: object, check: Check, where: str) -> Any:
+    """`value` as the layer holds it; `where` is how the error starts."""
+    if isinstance(check, OneOf):
+        if not isinstance(value, str | None) or value not in check.choices:
+            raise UserError(f"{where} is {_short(value)}, which is not supported; supported: {_names(check.choices)}")
+        return value
+    if isinstance(check, Count):
+        if type(value) is not int or not check.low <= value <= check.high:
+            raise UserError(f"{where} is {_short(value)}; expected a whole number from {check.low} to {check.high}")
+        return value
+    if isinstance(check, Flag):
+        if type(value) is not bool:
+            raise UserError(f"{where} is {_short(value)}; expected true or false")
+        return value
+    if not isinstance(value, list) or not 1 <= len(value) <= check.most:
+        raise UserError(f"{where} is {_short(value)}; expected a list of 1 to {check.most} activations")
+    return tuple(_checked(item, OneOf(check.choices), f"{where}[{index}]") for index, item in enumerate(value))
 
 
-def layer_shapes(layer: Layer, width: int, tensors: Tensors, name: str) -> dict[str, tuple[int, ...]]:
-    """Shapes that the layer's tensors must have for an input of `width` (the output's width is read off a bias)."""
-    if isinstance(layer, Mean):
-        return {}
-    bias = tensors.get(f"{layer.name}.bias")
-    if bias is None or bias.ndim != 1 or bias.size == 0:
-        held = "missing" if bias is None else f"of shape {bias.shape}"
-        raise UserError(f"{name}: tensor '{layer.name}.bias' is {held}; expected one number a unit")
-    out = bias.size
-    if isinstance(layer, Linear):
-        return {f"{layer.name}.weight": (out, width), f"{layer.name}.bias": (out,)}
-    shapes: dict[str, tuple[int, ...]] = {f"{layer.name}.recurrent_weight": (out, out), f"{layer.name}.bias": (out,)}
-    if layer.form == "input":
-        shapes[f"{layer.name}.input_weight"] = (out, width)
-    return {**shapes, f"{layer.name}.tau_weight": (out, width), f"{layer.name}.tau_bias": (out,)}
-
-
-def widths(layers: tuple[Layer, ...], tensors: Mapping[str, npt.NDArray[Any]], in_features: int) -> tuple[int, ...]:
-    """Width of the input, then of each layer's output."""
-    result = [in_features]
-    for layer in layers:
-        result.append(result[-1] if isinstance(layer, Mean) else tensors[f"{layer.name}.bias"].size)
-    return tuple(result)
-
-
-def check_layers(layers: tuple[Layer, ...], tensors: Tensors, in_features: int, task: Task, name: str) -> None:
-    """Every layer has its tensors, of the right shape and finite, and no tensor is left over."""
-    width, used = in_features, set[str]()
-    for index, layer in enumerate(layers):
-        shapes = layer_shapes(layer, width, tensors, name)
-        if used & shapes.keys():
-            raise UserError(f"{name}: layers[{index}].name is used by two layers; expected a name of its own")
-        for key, shape in shapes.items():
-            if key not in tensors:
-                raise UserError(f"{name}: tensor '{key}' of layers[{index}] is missing; expected shape {shape}")
-            if tensors[key].shape != shape:
-                raise UserError(f"{name}: tensor '{key}' has shape {tensors[key].shape}; expected {shape}")
-            if not np.isfinite(tensors[key]).all():
-                raise UserError(f"{name}: tensor '{key}' holds NaN or infinity; expected finite weights")
-        used |= shapes.keys()
-        width = width if isinstance(layer, Mean) else tensors[f"{layer.name}.bias"].size
-    left = sorted(tensors.keys() - used)
-    if left:
-        raise UserError(f"{name}: tensor '{left[0]}' belongs to no layer; expected only those of the layers")
-    if task.classes is not None and width != task.classes:
-        raise UserError(f"{name}: the last layer has width {width}; expected task.classes = {task.classes}")
+def _names(choices: tuple[str | None, ...]) -> str:
+    return ", ".join("null" if choice is None else choice for choice in choices)

@@ -85,7 +85,7 @@ F32 = np.float32
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"layers": [MEAN, {"kind": "conv"}]}, "unknown layer 'conv' at layers[1]; supported: linear, ltc, mean"),
+        ({"layers": [MEAN, {"kind": "conv"}]}, "unknown layer 'conv' at layers[1]; supported: linear, ltc, ltc-synaptic"),
         ({"layers": [{"kind": "linear", "name": "p", "activation": "relu"}]}, "layers[0].activation is 'relu'"),
         ({"layers": [{"kind": "ltc", "name": "l", "activation": None}]}, "layers[0].activation is None"),
         ({"layers": [{**LTC, "tau_activation": "exp"}]}, "tau_activation is 'exp'"),

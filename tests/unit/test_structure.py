@@ -14,7 +14,9 @@ FOLDERS = {"host": (), "rtl": ("rtl",), "sim": ("sim",), "boards": ("boards",)}
 
 TABLES = ("rtl.config", "rtl.isa", "rtl.registers", "rtl.formats", "rtl.tableaus", "rtl.transport")
 # The host's own tables, so to say: files, their checks and the errors that users read.
-FILES = ("errors", "version", "shipped", "checkpoint", "description", "data", "image", "files")
+FILES = (
+    "errors", "version", "shipped", "checkpoint", "description", "layers", "stack", "data", "image", "files",
+)  # fmt: skip
 EVERYTHING = ("",)
 
 # Module or package: what it may import, itself included where it is a package. The longest name that fits decides.
