@@ -30,6 +30,8 @@ class LiquidConfig:
     tables              function tables of 256 entries
     program_words       instructions
     fifo_words          depth of the input and of the output FIFO, in words
+    kept_elements       depth of the M memory (sums of products that are kept, 32-bit words) and of the X memory (the
+                        operands that they were computed with), for column skipping; 0 leaves it out
     """
 
     lanes: int = 8
@@ -44,6 +46,7 @@ class LiquidConfig:
     tables: int = 4
     program_words: int = 256
     fifo_words: int = 256
+    kept_elements: int = 256
 
     def __post_init__(self) -> None:
         if self.lanes not in LANES:
@@ -63,7 +66,10 @@ class LiquidConfig:
             "tables": (2, 8),
             "program_words": (16, 256),
             "fifo_words": (64, 4096),
+            "kept_elements": (4 * self.lanes, 64 * self.lanes),
         }
+        if self.kept_elements == 0:
+            del limits["kept_elements"]
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if not low <= value <= high or not _power_of_two(value):
@@ -74,9 +80,17 @@ class LiquidConfig:
         """16-bit bus words in one weight word."""
         return self.lanes * self.weight_bits // 16
 
+    @property
+    def column_skip(self) -> bool:
+        """Whether sums of products are kept, and columns that did not move are skipped."""
+        return self.kept_elements > 0
+
     def rows(self, memory: str) -> int:
-        """Rows of `lanes` words in an element memory, by its letter A, B, C or S."""
-        elements = {"A": self.add_elements, "B": self.base_elements, "C": self.gate_elements, "S": self.scalar_elements}
+        """Rows of `lanes` words in an element memory, by its letter A, B, C or S, or K for kept sums and operands."""
+        elements = {
+            "A": self.add_elements, "B": self.base_elements, "C": self.gate_elements, "S": self.scalar_elements,
+            "K": self.kept_elements,
+        }  # fmt: skip
         return elements[memory] // self.lanes
 
     @property
@@ -93,10 +107,24 @@ PRESETS: dict[str, LiquidConfig] = {
     ),
     # iCE40UP5K: 8 DSPs, 30 block RAMs, weights in the four SPRAMs.
     "up5k": LiquidConfig(),
-    "ecp5": LiquidConfig(lanes=16, weight_words=4096, add_elements=1024, base_elements=512, gate_elements=512),
-    "gowin": LiquidConfig(weight_words=4096),
+    "ecp5": LiquidConfig(
+        lanes=16,
+        weight_words=4096,
+        add_elements=1024,
+        base_elements=512,
+        gate_elements=512,
+        tables=8,
+        kept_elements=512,
+    ),
+    "gowin": LiquidConfig(weight_words=4096, tables=8),
     "max": LiquidConfig(
-        lanes=32, weight_words=8192, add_elements=2048, base_elements=1024, gate_elements=1024, tables=8
+        lanes=32,
+        weight_words=8192,
+        add_elements=2048,
+        base_elements=1024,
+        gate_elements=1024,
+        tables=8,
+        kept_elements=1024,
     ),
 }
 
@@ -111,7 +139,7 @@ def preset(name: str, **changes: int) -> LiquidConfig:
         raise ValueError(f"preset {name!r} is unknown: one of {', '.join(PRESETS)} was expected")
     base = PRESETS[name]
     lanes = changes.get("lanes", base.lanes)
-    for field in ("add_elements", "base_elements", "gate_elements"):
-        if field not in changes:
-            changes[field] = min(max(getattr(base, field), 4 * lanes), 128 * lanes)
+    for field, most in (("add_elements", 128), ("base_elements", 128), ("gate_elements", 128), ("kept_elements", 64)):
+        if field not in changes and getattr(base, field):
+            changes[field] = min(max(getattr(base, field), 4 * lanes), most * lanes)
     return replace(base, **changes)

@@ -9,14 +9,17 @@ round half up):
     dot   acc[l] += sum_{c < cols} W[w + c][l] * V[x + c // N][c % N]
     term  acc[l] += V[x + r][l] * S[w]
     in    (no product; the row comes from the input FIFO)
+    sparse acc[l] += sum_k W[w + column_k][l] * delta_k over the entries of the list that was taken last
     finish, for each element l of the row, once `last` is set:
-        q = narrow(acc[l], row_scaled ? scale[l] : narrow - (dynamic ? step exponent : 0))
-        s = q + (0 | A[a + r][l] | log2 dt)
+        sum = acc[l] + (keep ? M[m + r][l] : 0), kept in M
+        q = narrow(sum, row_scaled ? scale[l] : narrow - (dynamic ? step exponent : 0))
+        s = q + (0 | A[a + r][l] | log2 dt | log2 of the step)
         f = function(s)                                     table, mode, then 2**f as a float code if exp2
         d = f - (sub ? B[b + r][l] : 0)
         p = d * (1 | C[c + r][l] | step mantissa | pool weight) >> c_shift
         out = p + (add ? B[b + r][l] : 0)
         out -> V[v + r][l], A|B|C|S[e + r][l], output FIFO, error norm, peak
+        track: where out moved by more than the threshold since X[t + r][l], a list entry {column, delta}
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field, fields
 
-ISA_VERSION = 1
+ISA_VERSION = 2
 
 
 class Op(enum.IntEnum):
@@ -34,6 +37,7 @@ class Op(enum.IntEnum):
     DOT = 1
     TERM = 2
     IN = 3
+    SPARSE = 4  # columns that moved, from the list taken last
 
 
 class Control(enum.IntEnum):
@@ -51,6 +55,14 @@ class Control(enum.IntEnum):
     EMIT = 7  # push `imm` to the output FIFO
     DONE = 8  # stop counting, push the trailer
     ROOM = 9  # wait for more room than `target` * 4 output words
+    # the entries of `list` are those of the following sparse products; it begins anew, with imm 1 in its other half
+    TAKE = 10
+    LIST = 11  # `list` is empty and begins at S[imm]
+    TRACK = 12  # tracked rows go to `list`, at columns from `target` * lanes on, with the threshold imm
+    REPEAT = 13  # the number of jumps that AGAIN will take
+    FLAG = 14  # set the bits imm of the status
+    JUDGE = 15  # ok = the norm is within LOG_ACCEPT and nothing saturated; clear the norm
+    LAG = 16  # push the time left and the norm
 
 
 class Cond(enum.IntEnum):
@@ -63,6 +75,9 @@ class Cond(enum.IntEnum):
     NO_TIME_LEFT = 4
     TRACE = 5  # the frame asks for step records and states
     NOT_TRACE = 6
+    AGAIN = 7  # the count of REPEAT is not used up; uses up one
+    OK = 8  # what JUDGE found
+    NOT_OK = 9
 
 
 class Mode(enum.IntEnum):
@@ -85,6 +100,33 @@ class AddSource(enum.IntEnum):
     NONE = 0
     MEMORY = 1
     LOG_DT = 2  # log2 of the frame's dt, Q4.11
+    LOG_STEP = 3  # log2 of the step, Q4.11
+
+
+class Keep(enum.IntEnum):
+    """What a finished row does with its kept sums M."""
+
+    NONE = 0
+    ADD = 1  # sum = acc + M; M = sum
+    SET = 2  # sum = acc; M = sum
+    READ = 3  # sum = acc + M
+
+
+class Track(enum.IntEnum):
+    """What a finished row does with the operands X that its columns were last computed with."""
+
+    NONE = 0
+    MOVED = 1  # where |out - X| > threshold: append {column, out - X} to the list; X = out
+    SET = 2  # X = out
+
+
+class Norm(enum.IntEnum):
+    """What goes into the norm."""
+
+    NONE = 0
+    OUT = 1  # |out|
+    CHANGE = 2  # |v|, v what is added to B
+    CHANGE_16 = 3  # |v| >> 4
 
 
 class Factor(enum.IntEnum):
@@ -102,6 +144,8 @@ class Status(enum.IntFlag):
     SATURATED = 1  # some result of the frame was clamped
     STEP_LIMIT = 2  # a step was accepted at the smallest size although it missed the tolerance
     EARLY_HALT = 4  # the rest of the interval was skipped: nothing moves
+    NOT_CONVERGED = 8  # an implicit step was accepted after its last iteration although it missed the tolerance
+    BUDGET = 16  # the frame ended when its right-hand sides were used up
 
 
 class Flag(enum.IntFlag):
@@ -115,7 +159,7 @@ class Space(enum.IntEnum):
     """Memories as the host sees them: 16-bit words, row-major; a row takes a power of two of words."""
 
     ISSUE = 0  # 4 words a row, 3 used
-    FINISH = 1  # 8 words a row, 5 used
+    FINISH = 1  # 4 words a row, 3 used; two rows a finish word, shared by the instructions 2k and 2k + 1
     WEIGHT = 2  # lanes * weight_bits / 16 words a row
     VECTOR = 3  # lanes words a row
     A = 4
@@ -126,10 +170,13 @@ class Space(enum.IntEnum):
 
 
 HEADER_WORDS = 5  # flags, dt ticks low, dt ticks high, log2 dt, pool weight; then the inputs
-TRAILER_WORDS = 9  # marker | status, cycles low, high, rhs_evals, accepted, rejected, mac cycles low, high, saturations
+# marker | status, cycles low, high, rhs_evals, accepted, rejected, mac cycles low, high, saturations, skipped low, high
+TRAILER_WORDS = 11
+LAG_WORDS = 5  # marker, time left low, high, norm low, high
 STEP_RECORD_WORDS = 4  # marker | StepFlag, step code, norm low, norm high
 MARK_STEP = 0xA000
 MARK_VECTOR = 0xB000  # | number of words that follow
+MARK_LAG = 0xC000
 MARK_DONE = 0xD000
 MARK_MASK = 0xF000
 
@@ -164,6 +211,7 @@ class Param(enum.IntEnum):
     CHANGE_LAST = 238
     SIZE = 239  # pseudo-logarithm of the next step
     STEP = 235  # float code of the step under way
+    JUMP_SIZE = 234  # pseudo-logarithm of the first step of the next frame
 
 
 # ---- Fields
@@ -171,20 +219,26 @@ class Param(enum.IntEnum):
 # (name, width), least significant first.
 _COMMON = (("op", 3), ("loop_end", 1), ("stall", 6))
 MAC_FIELDS = (*_COMMON, ("last", 1), ("indexed", 1), ("x_par", 1), ("w_load", 1), ("cols", 8), ("x", 8), ("w", 14))
-CONTROL_FIELDS = (*_COMMON, ("control", 4), ("cond", 4), ("target", 8), ("imm", 16))
-FINISH_FIELDS = (
+CONTROL_FIELDS = (*_COMMON, ("control", 5), ("cond", 4), ("target", 8), ("imm", 16), ("list", 2))
+# The two halves are fetched one after the other: what the first stages of the pipeline need comes first.
+FINISH_FIELDS_LOW = (
+    ("keep", 2), ("m", 6),
     ("narrow", 6), ("row_scaled", 1), ("dynamic", 1),
     ("a", 7), ("a_sel", 2),
     ("table", 3), ("mode", 3), ("exp2", 1),
+    ("source", 1), ("indexed", 1), ("quiet_pre", 1), ("quiet_post", 1),
     ("b", 7), ("sub", 1), ("add", 1), ("b_par", 1),
+    ("out", 1), ("peak", 1),
+)  # fmt: skip
+FINISH_FIELDS_HIGH = (
     ("c", 7), ("c_sel", 2), ("c_shift", 6),
     ("v", 8), ("v_en", 1), ("v_par", 1),
     ("e", 7), ("e_mask", 4), ("e_par", 1),
-    ("out", 1), ("norm", 1), ("peak", 1),
-    ("quiet_pre", 1), ("quiet_post", 1), ("indexed", 1), ("source", 1),
+    ("norm", 2), ("track", 2), ("t", 6),
 )  # fmt: skip
 ISSUE_BITS = 48
-FINISH_BITS = 80
+FINISH_HALF_BITS = 48
+FINISH_BITS = 2 * FINISH_HALF_BITS
 STALL_MAX = 63
 E_A, E_B, E_C, E_S = 1, 2, 4, 8  # bits of e_mask
 
@@ -214,6 +268,8 @@ def unpack(layout: tuple[tuple[str, int], ...], word: int) -> dict[str, int]:
 class Finish:
     """The finish word; see the module's text. `narrow` is a right shift, `c_shift` too."""
 
+    keep: Keep = Keep.NONE
+    m: int = 0
     narrow: int = 0
     row_scaled: int = 0
     dynamic: int = 0
@@ -236,15 +292,28 @@ class Finish:
     e_mask: int = 0
     e_par: int = 0
     out: int = 0
-    norm: int = 0
+    norm: Norm = Norm.NONE
     peak: int = 0
     quiet_pre: int = 0
     quiet_post: int = 0
     indexed: int = 1
     source: int = 0
+    track: Track = Track.NONE
+    t: int = 0
 
     def encode(self) -> int:
-        return pack(FINISH_FIELDS, {f.name: int(getattr(self, f.name)) for f in fields(self)})
+        values = {f.name: int(getattr(self, f.name)) for f in fields(self)}
+        low, high = ({name: values[name] for name, _ in half} for half in (FINISH_FIELDS_LOW, FINISH_FIELDS_HIGH))
+        return pack(FINISH_FIELDS_LOW, low) | pack(FINISH_FIELDS_HIGH, high) << FINISH_HALF_BITS
+
+    @classmethod
+    def decode(cls, word: int) -> Finish:
+        """The inverse of `encode`; ValueError for a selection that does not exist."""
+        parts = unpack(FINISH_FIELDS_LOW, word) | unpack(FINISH_FIELDS_HIGH, word >> FINISH_HALF_BITS)
+        for name, kind in (("a_sel", AddSource), ("c_sel", Factor), ("mode", Mode), ("keep", Keep), ("norm", Norm),
+                           ("track", Track)):  # fmt: skip
+            parts[name] = kind(parts[name])
+        return cls(**parts)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -267,6 +336,7 @@ class Instruction:
     cond: Cond = Cond.ALWAYS
     target: int = 0
     imm: int = 0
+    list: int = 0
     finish: Finish = field(default_factory=Finish)
     comment: str = field(default="", compare=False)
 
@@ -287,18 +357,17 @@ class Instruction:
             values["control"], values["cond"] = Control(values["control"]), Cond(values["cond"])
             return cls(**(values | {"op": op}))  # type: ignore[arg-type]
         values["cols"] += 1
-        done = Finish()
-        if values["last"]:
-            parts = unpack(FINISH_FIELDS, finish)
-            parts["a_sel"], parts["c_sel"] = AddSource(parts["a_sel"]), Factor(parts["c_sel"])
-            parts["mode"] = Mode(parts["mode"])
-            done = Finish(**parts)  # type: ignore[arg-type]
+        done = Finish.decode(finish) if values["last"] else Finish()
         return cls(**(values | {"op": op, "finish": done}))  # type: ignore[arg-type]
 
-    @property
-    def slots(self) -> int:
-        """Cycles that the instruction itself takes, after its stall: its columns and, if `last`, the snapshot."""
-        return 1 if self.op == Op.CONTROL else self.cols + self.last
+    def slots(self, lanes: int) -> int:
+        """Fewest cycles that the instruction itself takes, after its stall: its columns and, if `last`, the snapshot.
+
+        A sparse product takes more than these where more columns moved.
+        """
+        if self.op == Op.CONTROL:
+            return 1
+        return (sparse_slots(lanes) if self.op == Op.SPARSE else self.cols) + self.last
 
 
 class Timing:
@@ -306,7 +375,7 @@ class Timing:
 
     # The snapshot of a row loads as the sums of the slot before it are complete: element 0 is at stage 0 this many
     # cycles after the snapshot's slot, element l is l cycles behind it.
-    SNAPSHOT_TO_STAGE0 = 5
+    SNAPSHOT_TO_STAGE0 = 6
     # Stages of the element pipeline at which a memory's address is presented, and at which the result is written.
     READ_A = 2
     READ_B = 8
@@ -318,10 +387,14 @@ class Timing:
     # Instructions that wait for the controller, without its data-dependent part (docs/isa.md).
     FRAME = 6
     PLAN = 5
-    DECIDE = 47
+    DECIDE = 48
     HALT_CHECK = 2
+    JUDGE = 5
+    LAG = 6
     # After the last element's write until the norm and the peak are settled.
     NORM = 3
+    # The same until a tracked element's list entry is written.
+    TRACK = 3
 
 
 def drain(lanes: int) -> int:
@@ -329,48 +402,15 @@ def drain(lanes: int) -> int:
     return Timing.SNAPSHOT_TO_STAGE0 + Timing.WRITE + lanes
 
 
-def disassemble(instruction: Instruction) -> str:
-    """One line of text."""
-    i = instruction
-    stall = f" stall={i.stall}" if i.stall else ""
-    end = " end" if i.loop_end else ""
-    if i.op == Op.CONTROL:
-        words = {
-            Control.FRAME: f"frame {i.imm} in, {4 * i.target} out",
-            Control.LOOP: f"loop {i.imm & 0xFF}" + (" rhs" if i.imm >> 15 else ""),
-            Control.JUMP: f"jump {i.target} {i.cond.name.lower()}",
-            Control.EMIT: f"emit 0x{i.imm:04x}",
-            Control.ROOM: f"room {4 * i.target}",
-        }
-        return words.get(i.control, i.control.name.lower()) + stall + end
-    row = "+r" if i.indexed else ""
-    x = f"v[{i.x}{row}{'^p' if i.x_par else ''}]"
-    head = {
-        Op.DOT: f"dot {x} w[{i.w if i.w_load else '++'}] cols={i.cols}",
-        Op.TERM: f"term {x} s[{i.w}]",
-        Op.IN: "in",
-    }[i.op]
-    return head + (" -> " + _finish_text(i.finish) if i.last else "") + stall + end
+def sparse_slots(lanes: int) -> int:
+    """Fewest columns that a sparse product takes the time of: with its snapshot, what a row-scaled row needs."""
+    return lanes + Timing.SCALE_GAP - 1
 
 
-def _finish_text(f: Finish) -> str:
-    r = "+r" if f.indexed else ""
-    text = "fifo" if f.source else f"acc>>{'row' if f.row_scaled else f.narrow}{'-e' if f.dynamic else ''}"
-    if f.a_sel:
-        text += f" + a[{f.a}{r}]" if f.a_sel == AddSource.MEMORY else " + log2(dt)"
-    if f.mode != Mode.IDENTITY:
-        text = f"t{f.table}.{f.mode.name.lower()}({text})"
-    if f.exp2:
-        text = f"exp2({text})"
-    b = f"b[{f.b}{r}{'^p' if f.b_par else ''}]"
-    if f.sub:
-        text = f"({text} - {b})"
-    if f.c_sel:
-        factor = {Factor.MEMORY: f"c[{f.c}{r}]", Factor.STEP: "step", Factor.POOL: "pool"}[f.c_sel]
-        text = f"{text}*{factor}>>{f.c_shift}"
-    if f.add:
-        text += f" + {b}"
-    to = [f"v[{f.v}{r}{'^p' if f.v_par else ''}]"] if f.v_en else []
-    to += [f"{m}[{f.e}{r}{'^p' if f.e_par else ''}]" for k, m in enumerate("abcs") if f.e_mask >> k & 1]
-    to += [name for name, on in (("out", f.out), ("norm", f.norm), ("peak", f.peak)) if on]
-    return f"{text} -> {', '.join(to) or 'nothing'}"
+# log2(1 + x) - x of the 64 segments of a mantissa, at their middles, in 1/2048: docs/isa.md, LOG_STEP.
+LOG2_CORRECTION = (
+    7, 20, 33, 45, 57, 68, 78, 87, 96, 105, 113, 120, 127, 134, 139, 145,
+    150, 154, 158, 162, 165, 168, 170, 172, 174, 175, 176, 176, 176, 176, 175, 175,
+    173, 172, 170, 168, 165, 163, 160, 156, 153, 149, 145, 140, 136, 131, 126, 120,
+    115, 109, 103, 96, 90, 83, 76, 69, 62, 54, 46, 38, 30, 22, 13, 4,
+)  # fmt: skip
