@@ -200,7 +200,7 @@ def test_weights_that_are_not_numbers(refuse, folder):
         (["rtol is 1e-07", "1e-05"], ["--solver", "bs32", "--rtol", "1e-7"]),
         (["weight_bits is 4"], ["--weight-bits", "4"]),
         (["is 'leapfrog'", "expected one of"], ["--solver", "leapfrog"]),
-        (["rkf45", "not available yet"], ["--solver", "rkf45"]),
+        (["etd21", "not available yet"], ["--solver", "etd21"]),
         (["steps is 400"], ["--steps", "400"]),
         (["rtol is 50"], ["--solver", "bs32", "--rtol", "50"]),
         (["skipping is not available yet"], ["--delta-threshold", "0.1"]),

@@ -19,15 +19,16 @@ FILES = (
 )  # fmt: skip
 EVERYTHING = ("",)
 
+# The float reference: its own files, side by side.
+REFERENCE = tuple(f"sim.{path.stem}" for path in sorted((ROOT / "sim").glob("reference*.py")))
+
 # Module or package: what it may import, itself included where it is a package. The longest name that fits decides.
 RULES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(TABLES, ()),
     "rtl": ("rtl",),
     "sim": ("rtl", "sim.bus", "sim.cache", "sim.cxxrtl", "sim.cxxrtl_build", "sim.elaborate", "sim.pysim"),
     "sim.golden": (*TABLES, "sim.golden"),
-    "sim.reference": (*TABLES, *FILES, "sim.reference", "sim.reference_solvers", "sim.reference_adaptive"),
-    "sim.reference_solvers": (*TABLES, *FILES, "sim.reference_adaptive"),
-    "sim.reference_adaptive": (*TABLES, "sim.reference_solvers"),
+    **dict.fromkeys(REFERENCE, (*TABLES, *FILES, *REFERENCE)),
     "boards": ("rtl", "boards"),
     **dict.fromkeys(FILES, (*TABLES, *FILES)),
     "models": (*TABLES, *FILES, "models"),
