@@ -15,12 +15,18 @@ from liquid_accel.training import Recipe, Report, train_checkpoint
 EVALUATION_STEPS = 4
 
 
-def accuracy(checkpoint: Checkpoint, data: Dataset, solver: str = "fused", steps: int = EVALUATION_STEPS) -> float:
-    """Fraction of the sequences that the float reference classifies rightly, 0 to 1."""
+def accuracy(
+    checkpoint: Checkpoint, data: Dataset, solver: str | None = None, steps: int = EVALUATION_STEPS
+) -> float:
+    """Fraction of the sequences that the float reference classifies rightly, 0 to 1.
+
+    `solver` None is "fused", or "rk4" for a network with a node layer.
+    """
     from liquid_accel.sim import reference
 
     if data.labels is None:
         raise UserError(f"{data.name}: y is no class label a sequence; accuracy needs whole labels, one a sequence")
+    solver = solver or reference.default_solver(checkpoint)
     return reference.run(checkpoint, data, solver, steps=steps).accuracy(data.labels)
 
 
@@ -124,7 +130,7 @@ def _figures(checkpoint: Checkpoint, data: Dataset) -> tuple[float, float]:
     from liquid_accel.sim import reference
 
     assert data.labels is not None  # what `split` returns is labelled
-    run = reference.run(checkpoint, data, "fused", steps=EVALUATION_STEPS)
+    run = reference.run(checkpoint, data, reference.default_solver(checkpoint), steps=EVALUATION_STEPS)
     logits = run.final - run.final.max(1, keepdims=True)
     likelihood = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     return run.accuracy(data.labels), -float(likelihood[np.arange(len(likelihood)), data.labels].mean())

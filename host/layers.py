@@ -241,8 +241,8 @@ class Synaptic:
         v_i' = (cm_i n/dt v_i + gleak_i vleak_i + sum_j erev_ji S_ji) / (cm_i n/dt + gleak_i + sum_j S_ji + 1e-8)
 
     `unfolds` n times a frame; sums over neurons and inputs alike. The output is v output_w + output_b; v(0) = 0.
-    Tensors, (from, to) as in ncps: w, sigma, mu, erev, mask (H, H); sensory_w and so on (I, H); gleak, vleak, cm, output_w,
-    output_b (H); input_w, input_b (I). w, sensory_w, gleak and cm are stored as they act: at least 0.
+    Tensors, (from, to) as in ncps: w, sigma, mu, erev, mask (H, H); sensory_w and so on (I, H); gleak, vleak, cm,
+    output_w, output_b (H); input_w, input_b (I). w, sensory_w, gleak and cm are stored as they act: at least 0.
     """
 
     name: str

@@ -12,16 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from liquid_accel.checkpoint import Checkpoint, Linear, Ltc, Mean
+from liquid_accel.checkpoint import Checkpoint, Linear, Mean, Node
 from liquid_accel.data import Dataset
 from liquid_accel.errors import UserError
 from liquid_accel.rtl.tableaus import TABLEAUS
 from liquid_accel.sim import reference_adaptive, reference_solvers
+from liquid_accel.sim.reference_cells import run_cell
+from liquid_accel.sim.reference_fields import Note, ltc_field
 from liquid_accel.sim.reference_solvers import Array, Field, Progress, Trajectory, activation
+
+__all__ = ["ADAPTIVE", "DECAY", "SOLVERS", "Run", "SolverSettings", "default_solver", "ltc_field", "run"]
 
 # Pairs whose last slope starts the next step, by the name that users write.
 ADAPTIVE = {name: tableau for name, tableau in TABLEAUS.items() if tableau.adaptive and tableau.fsal}
 SOLVERS = (*reference_solvers.FIXED_STEPS, *ADAPTIVE, "exact")
+
+# Those that use that h decays towards a target, which a node layer has not.
+DECAY = ("fused", "expeuler", "etd21")
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,8 @@ class Run:
 
     `outputs` (B, T, C): the last layer's output a frame, for a classifier the logits of the running mean up to
     and including that frame; `states` (B, T, H) and `taus` (B, T, H), in the model's unit of time, of the last
-    LTC layer (H = 0 without one); per frame, summed over LTC layers, int64 (B, T): `rhs_evals` evaluations
-    of the right-hand side, `accepted` and `rejected` steps; `lengths` (B,).
+    cell (H = 0 without one, and where it has no time constants); per frame, summed over cells, int64 (B, T):
+    `rhs_evals` evaluations of the right-hand side, `accepted` and `rejected` steps; `lengths` (B,).
     """
 
     outputs: Array
@@ -93,11 +100,14 @@ def run(
     steps: int = 4,
     weights: Mapping[str, npt.NDArray[np.floating]] | None = None,
     progress: Progress | None = None,
+    note: Note | None = None,
 ) -> Run:
     """Run `checkpoint` over `data`.
 
-    `solver` is a name, with `steps` sub-steps a frame, or whole settings. `weights` replaces the tensors by
-    others of the same names and shapes. `progress(done, total)` is called once a frame of each LTC layer.
+    `solver` is a name, with `steps` sub-steps a frame, or whole settings; cells that update themselves do without.
+    `weights` replaces the tensors by others of the same names and shapes. `progress(done, total)` is called once a
+    frame of each cell. `note(name, values)` hears of values on the way, (N, width) for frames within their sequences:
+    "input", "{name}.pre" of a linear layer in front of its activation, "mean", and those of `run_cell`.
     """
     settings = SolverSettings(solver, steps) if isinstance(solver, str) else solver
     if data.x.shape[-1] != checkpoint.in_features:
@@ -108,34 +118,34 @@ def run(
     values = np.where(inside[..., None], checkpoint.features.normalise(data.x), 0.0)
     counts = np.zeros((3, *inside.shape), np.int64)
     states = taus = np.zeros((*inside.shape, 0))
+    cells: list[Array] = []
+    tell = note or (lambda name, values: None)
+    tell("input", values[inside])
     for layer in checkpoint.layers:
         if isinstance(layer, Linear):
             product = values @ tensors[f"{layer.name}.weight"].T + tensors[f"{layer.name}.bias"]
+            tell(f"{layer.name}.pre", product[inside])
             values = activation(layer.activation)(product)
         elif isinstance(layer, Mean):
-            values = np.cumsum(values, axis=1) / np.arange(1, values.shape[1] + 1)[None, :, None]
+            pooled = np.concatenate(cells, axis=2) if layer.of == "all" else values
+            values = np.cumsum(pooled, axis=1) / np.arange(1, pooled.shape[1] + 1)[None, :, None]
+            tell("mean", values[inside])
         else:
-            field = ltc_field(layer, values, tensors)
-            trajectory = _solver(settings)(field, dt, inside, progress)
-            values = states = trajectory.states
-            taus = np.where(inside[..., None], field.tau, 0.0)
-            counts += np.stack([trajectory.rhs_evals, trajectory.accepted, trajectory.rejected])
+            if isinstance(layer, Node) and settings.name in DECAY:
+                raise UserError(f"solver is '{settings.name}', which needs time constants; a node layer has none")
+            cell = run_cell(layer, tensors, values, dt, inside, _solver(settings), note, progress)
+            values, states = cell.outputs, cell.states
+            cells.append(np.where(inside[..., None], values, 0.0))
+            taus = np.where(inside[..., None], cell.taus, 0.0)
+            counts += np.stack([cell.rhs_evals, cell.accepted, cell.rejected])
         values = np.where(inside[..., None], values, 0.0)
     states = np.where(inside[..., None], states, 0.0)
     return Run(values, states, taus, counts[0], counts[1], counts[2], data.lengths)
 
 
-def ltc_field(layer: Ltc, x: Array, tensors: Mapping[str, Array]) -> Field:
-    """The right-hand side of an LTC layer along its input `x` (B, T, I), which is held over each frame.
-
-        tau_i dh_i/dt = -h_i + act( sum_j W_ij h_j + [sum_k U_ik x_k] + b_i );  tau_i = softplus( sum_k V_ik x_k + c_i )
-    """
-    recurrent, bias = tensors[f"{layer.name}.recurrent_weight"], tensors[f"{layer.name}.bias"]
-    drive = np.broadcast_to(bias, (*x.shape[:2], bias.size))
-    if layer.form == "input":
-        drive = x @ tensors[f"{layer.name}.input_weight"].T + bias
-    slow = x @ tensors[f"{layer.name}.tau_weight"].T + tensors[f"{layer.name}.tau_bias"]
-    return Field(recurrent, drive, activation(layer.tau_activation)(slow), activation(layer.activation))
+def default_solver(checkpoint: Checkpoint) -> str:
+    """"fused", as cells are trained; "rk4" where a node layer leaves no decay to use."""
+    return "rk4" if any(isinstance(layer, Node) for layer in checkpoint.layers) else "fused"
 
 
 def _tensors(
