@@ -2,11 +2,11 @@
 """The float reference: a checkpoint over a data set in NumPy float64, without torch.
 
 It says what the model means, so that what quantisation and an approximate solver cost can be told apart. It runs
-any checkpoint layer by layer, whole batches at once, with any solver of `reference_solvers` and `reference_adaptive`;
+any checkpoint layer by layer, whole batches at once, with any solver of `reference_settings`;
 `weights` puts other numbers into the same layers (the de-quantised network, say).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,42 +15,16 @@ import numpy.typing as npt
 from liquid_accel.checkpoint import Checkpoint, Linear, Mean, Node
 from liquid_accel.data import Dataset
 from liquid_accel.errors import UserError
-from liquid_accel.rtl.tableaus import TABLEAUS
-from liquid_accel.sim import reference_adaptive, reference_solvers
+from liquid_accel.rtl.tableaus import ButcherTableau
 from liquid_accel.sim.reference_cells import run_cell
+from liquid_accel.sim.reference_equation import Array, Field, Inside, Progress, Trajectory, activation
 from liquid_accel.sim.reference_fields import Note, ltc_field
-from liquid_accel.sim.reference_solvers import Array, Field, Progress, Trajectory, activation
+from liquid_accel.sim.reference_settings import SOLVERS, Solve, SolverSettings
 
-__all__ = ["ADAPTIVE", "DECAY", "SOLVERS", "Run", "SolverSettings", "default_solver", "ltc_field", "run"]
-
-# Pairs whose last slope starts the next step, by the name that users write.
-ADAPTIVE = {name: tableau for name, tableau in TABLEAUS.items() if tableau.adaptive and tableau.fsal}
-SOLVERS = (*reference_solvers.FIXED_STEPS, *ADAPTIVE, "exact")
+__all__ = ["DECAY", "SOLVERS", "Run", "SolverSettings", "default_solver", "ltc_field", "run"]
 
 # Those that use that h decays towards a target, which a node layer has not.
 DECAY = ("fused", "expeuler", "etd21")
-
-
-@dataclass(frozen=True)
-class SolverSettings:
-    """How the layers' equations are solved.
-
-    `steps` a frame of the fixed solvers; `rtol` and `atol` of the adaptive pairs ("bs32"); "exact" is scipy's
-    DOP853 at rtol 1e-8.
-    """
-
-    name: str = "fused"
-    steps: int = 4
-    rtol: float = 1e-2
-    atol: float = 1e-2
-
-    def __post_init__(self) -> None:
-        if self.name not in SOLVERS:
-            raise UserError(f"solver is '{self.name}'; the float reference has {', '.join(SOLVERS)}")
-        if self.steps < 1:
-            raise UserError(f"steps is {self.steps}; expected at least 1")
-        if not (0 <= self.rtol < np.inf and 0 < self.atol < np.inf):
-            raise UserError(f"rtol and atol are {self.rtol} and {self.atol}; expected rtol >= 0 and atol > 0, finite")
 
 
 @dataclass(frozen=True)
@@ -60,7 +34,8 @@ class Run:
     `outputs` (B, T, C): the last layer's output a frame, for a classifier the logits of the running mean up to
     and including that frame; `states` (B, T, H) and `taus` (B, T, H), in the model's unit of time, of the last
     cell (H = 0 without one, and where it has no time constants); per frame, summed over cells, int64 (B, T):
-    `rhs_evals` evaluations of the right-hand side, `accepted` and `rejected` steps; `lengths` (B,).
+    `rhs_evals` evaluations of the right-hand side, `accepted` and `rejected` steps; `lengths` (B,);
+    `trajectories`: what the solver did in each cell that is an equation, its warnings among it.
     """
 
     outputs: Array
@@ -70,6 +45,18 @@ class Run:
     accepted: npt.NDArray[np.int64]
     rejected: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int32]
+    trajectories: tuple[Trajectory, ...] = ()
+
+    @property
+    def columns(self) -> npt.NDArray[np.int64]:
+        """Columns of recurrent weights used (B, T), over all cells that are equations: H a whole product."""
+        return sum((t.columns for t in self.trajectories), np.zeros_like(self.rhs_evals))
+
+    @property
+    def products_per_frame(self) -> float:
+        """Mean recurrent products a frame that the columns used come to, of the last cell that is an equation."""
+        last = self.trajectories[-1]
+        return float(last.columns.sum() / (last.states.shape[2] * self.lengths.sum()))
 
     @property
     def final(self) -> Array:
@@ -95,7 +82,7 @@ class Run:
 def run(
     checkpoint: Checkpoint,
     data: Dataset,
-    solver: SolverSettings | str = "fused",
+    solver: SolverSettings | ButcherTableau | str = "fused",
     *,
     steps: int = 4,
     weights: Mapping[str, npt.NDArray[np.floating]] | None = None,
@@ -104,12 +91,13 @@ def run(
 ) -> Run:
     """Run `checkpoint` over `data`.
 
-    `solver` is a name, with `steps` sub-steps a frame, or whole settings; cells that update themselves do without.
+    `solver` is a name or a tableau, with `steps` sub-steps a frame, or whole settings; cells that update themselves do
+    without.
     `weights` replaces the tensors by others of the same names and shapes. `progress(done, total)` is called once a
     frame of each cell. `note(name, values)` hears of values on the way, (N, width) for frames within their sequences:
     "input", "{name}.pre" of a linear layer in front of its activation, "mean", and those of `run_cell`.
     """
-    settings = SolverSettings(solver, steps) if isinstance(solver, str) else solver
+    settings = SolverSettings.given(solver, steps)
     if data.x.shape[-1] != checkpoint.in_features:
         raise UserError(f"{data.name}: x has {data.x.shape[-1]} features; expected {checkpoint.in_features}")
     tensors = _tensors(checkpoint, weights)
@@ -119,6 +107,7 @@ def run(
     counts = np.zeros((3, *inside.shape), np.int64)
     states = taus = np.zeros((*inside.shape, 0))
     cells: list[Array] = []
+    trajectories: list[Trajectory] = []
     tell = note or (lambda name, values: None)
     tell("input", values[inside])
     for layer in checkpoint.layers:
@@ -133,14 +122,14 @@ def run(
         else:
             if isinstance(layer, Node) and settings.name in DECAY:
                 raise UserError(f"solver is '{settings.name}', which needs time constants; a node layer has none")
-            cell = run_cell(layer, tensors, values, dt, inside, _solver(settings), note, progress)
+            cell = run_cell(layer, tensors, values, dt, inside, _recorded(settings, trajectories), note, progress)
             values, states = cell.outputs, cell.states
             cells.append(np.where(inside[..., None], values, 0.0))
             taus = np.where(inside[..., None], cell.taus, 0.0)
             counts += np.stack([cell.rhs_evals, cell.accepted, cell.rejected])
         values = np.where(inside[..., None], values, 0.0)
     states = np.where(inside[..., None], states, 0.0)
-    return Run(values, states, taus, counts[0], counts[1], counts[2], data.lengths)
+    return Run(values, states, taus, counts[0], counts[1], counts[2], data.lengths, tuple(trajectories))
 
 
 def default_solver(checkpoint: Checkpoint) -> str:
@@ -159,13 +148,12 @@ def _tensors(
     return {name: np.asarray(chosen[name], np.float64) for name in checkpoint.tensors}
 
 
-def _solver(
-    settings: SolverSettings,
-) -> Callable[[Field, Array, npt.NDArray[np.bool_], Progress | None], Trajectory]:
-    if settings.name == "exact":
-        return reference_solvers.solve_exact
-    if settings.name in ADAPTIVE:
-        tableau = ADAPTIVE[settings.name]
-        controller = reference_adaptive.Controller(settings.rtol, settings.atol, tableau.order)
-        return lambda *arguments: reference_adaptive.solve_adaptive(tableau, controller, *arguments)
-    return lambda *arguments: reference_solvers.solve_fixed(settings.name, settings.steps, *arguments)
+def _recorded(settings: SolverSettings, trajectories: list[Trajectory]) -> Solve:
+    """The solver of `settings`, what it did being added to `trajectories`."""
+    solve = settings.solver()
+
+    def recorded(equation: Field, dt: Array, inside: Inside, progress: Progress | None = None) -> Trajectory:
+        trajectories.append(solve(equation, dt, inside, progress))
+        return trajectories[-1]
+
+    return recorded

@@ -1,126 +1,146 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Adaptive embedded pairs of the float reference, with a step controller in the log2 domain.
+"""Adaptive steps of the float reference: one loop over frames and steps for every method that estimates its error.
 
-The coefficients are those of `rtl/tableaus.py`; the arithmetic is this file's own.
+A method is an embedded pair (`Pair`, here) or the exponential pair of `reference_etd21`.
 """
 
-from dataclasses import dataclass
-from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from liquid_accel.errors import UserError
 from liquid_accel.rtl.tableaus import ButcherTableau
-from liquid_accel.sim.reference_solvers import Array, Field, Inside, Progress, Trajectory
+from liquid_accel.sim.reference_controller import Controller, Steps
+from liquid_accel.sim.reference_equation import Array, Counts, Field, Inside, Progress, Trajectory
+from liquid_accel.sim.reference_solvers import combine, stages
 
-Rows = npt.NDArray[np.intp]
+Indices = npt.NDArray[np.intp]
 
 
-@dataclass(frozen=True)
-class Controller:
-    """Chooses step sizes of a method of `order` from err = rms_i( e_i / (atol + rtol |h_i|) ), h at the step's start.
+class Method(Protocol):
+    """A step that may be tried, and tried again smaller, before it is accepted. `h` (B, H) is the state.
 
-    A step with err <= 1 is accepted. The next is the one taken times 2 ** clip(log2(safety) - log2(err) / order,
-    -limit, limit), after a reject at most times 2 ** -reject. The step is carried over frames; a step that only
-    the frame's end cut short does not lower it. At `smallest` of the frame a step is accepted whatever its error.
+    opening  right-hand sides that a frame's start costs
+    dearest  those of the dearest step
     """
 
-    rtol: float
-    atol: float
-    order: int = 3
-    safety: float = 0.9
-    limit: float = 2.3
-    reject: float = 0.25
-    smallest: float = 2.0**-16
+    equation: Field
+    h: Array
+    opening: int
+    dearest: int
 
-    def error(self, estimate: Array, h: Array) -> Array:
-        """Scaled error of each row (B,); infinite where it is not finite."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            norm = np.sqrt(np.mean((estimate / (self.atol + self.rtol * np.abs(h))) ** 2, axis=1))
-        return np.where(np.isfinite(norm), norm, np.inf)
+    def enter(self, frame: int, rows: Indices) -> None:
+        """A frame begins: its input stands from here on."""
 
-    def exponent(self, error: Array) -> Array:
-        """log2 of the factor on the step, before the limit on rejects."""
-        with np.errstate(divide="ignore"):
-            exponent: Array = np.clip(np.log2(self.safety) - np.log2(error) / self.order, -self.limit, self.limit)
-        return exponent
+    def cost(self, rows: Indices) -> Counts:
+        """Right-hand sides (R,) that the next step of each row takes."""
+
+    def attempt(self, frame: int, rows: Indices, step: Array) -> Array:
+        """Try steps of length (R,): their errors (R,) in units of the tolerance."""
+
+    def accept(self, rows: Indices, accepted: Inside) -> None:
+        """Take over those of the tried steps that are accepted (R,)."""
 
 
-def pair_step(
-    tableau: ButcherTableau, field: Field, h: Array, k1: Array, frame: int, step: Array, rows: Rows
-) -> tuple[Array, Array, Array]:
-    """One step of length `step` (R, 1) from slope `k1` at `h`: the new state, its slope and the error estimate.
-
-        k_i = f(h + step sum_j a_ij k_j);  h' = h + step sum_i b_i k_i;  e = step sum_i error_i k_i
-
-    The tableau has first-same-as-last: its last slope is that at h' and starts the next step, so that a step
-    takes one evaluation less than the tableau has stages.
-    """
-    if tableau.error is None or not tableau.fsal:
-        raise ValueError(f"tableau {tableau.name} is no embedded pair with first-same-as-last")
-
-    def combine(weights: tuple[Fraction, ...]) -> Array:
-        return sum((float(w) * k for w, k in zip(weights, slopes, strict=True) if w), np.zeros_like(h))
-
-    slopes, moved = [k1], h
+def scaled_error(estimate: Array, size: Array | float, rtol: float, atol: float) -> Array:
+    """rms_i( e_i / (atol + rtol size_i) ) of each row (R,); infinite where it is not finite."""
     with np.errstate(over="ignore", invalid="ignore"):
-        for row in tableau.a[1:]:
-            moved = h + step * combine(row)
-            slopes.append(field.slope(moved, frame, rows))
-        return moved, slopes[-1], step * combine(tableau.error)
+        norm = np.sqrt(np.mean((estimate / (atol + rtol * size)) ** 2, axis=1))
+    return np.where(np.isfinite(norm), norm, np.inf)
 
 
-def cut(step: Array, remaining: Array) -> Array:
-    """The step to take: all that remains if it fits, half of it if two steps do, else `step`."""
-    halved = np.where(remaining < 2.0 * step, 0.5 * remaining, step)
-    return np.where(remaining <= step, remaining, halved)
+class Pair:
+    """An embedded pair of Runge-Kutta methods, its error against atol + rtol |h| with h at the step's start.
+
+    The slope at h is kept after a reject, and after an accepted step where the last stage is the first of the next. A
+    new frame has a new input, and so a new slope: an evaluation at the frame's start with first-same-as-last.
+    """
+
+    def __init__(self, tableau: ButcherTableau, rtol: float, atol: float, equation: Field):
+        if tableau.error is None:
+            raise UserError(f"solver '{tableau.name}' estimates no error; expected one that does, or fixed steps")
+        self.tableau, self.rtol, self.atol, self.equation = tableau, rtol, atol, equation
+        self.error_weights = tableau.error
+        batch, _, width = equation.drive.shape
+        self.h, self.slope = np.zeros((batch, width)), np.zeros((batch, width))
+        self.known = np.zeros(batch, np.bool_)
+        self.opening = int(tableau.fsal)
+        self.dearest = tableau.stages - self.opening
+
+    def _evaluate(self, frame: int, rows: Indices) -> None:
+        self.slope[rows] = self.equation.slope(self.h[rows], frame, rows)
+        self.known[rows] = True
+
+    def enter(self, frame: int, rows: Indices) -> None:
+        self.known[rows] = False
+        if self.tableau.fsal:
+            self._evaluate(frame, rows)
+
+    def cost(self, rows: Indices) -> Counts:
+        return self.tableau.stages - self.known[rows].astype(np.int64)
+
+    def attempt(self, frame: int, rows: Indices, step: Array) -> Array:
+        missing = rows[~self.known[rows]]
+        if missing.size:
+            self._evaluate(frame, missing)
+        h, length = self.h[rows], step[:, None]
+        self._moved, slopes = stages(self.tableau, self.equation, h, self.slope[rows], frame, length, rows)
+        self._last = slopes[-1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            estimate = length * combine(self.error_weights, slopes)
+        return scaled_error(estimate, np.abs(h), self.rtol, self.atol)
+
+    def accept(self, rows: Indices, accepted: Inside) -> None:
+        done = rows[accepted]
+        self.h[done] = self._moved[accepted]
+        self.known[done] = self.tableau.fsal
+        if self.tableau.fsal:
+            self.slope[done] = self._last[accepted]
+
+
+def time_unit(dt: Array, inside: Inside) -> float:
+    """The power of two nearest to the median time step, as the compiler's machine unit; 1 where no time passes."""
+    moving = dt[inside & (dt > 0)]
+    return float(2.0 ** np.round(np.log2(np.median(moving)))) if moving.size else 1.0
 
 
 def solve_adaptive(
-    tableau: ButcherTableau,
-    controller: Controller,
-    field: Field,
-    dt: Array,
-    inside: Inside,
-    progress: Progress | None = None,
+    method: Method, controller: Controller, dt: Array, inside: Inside, progress: Progress | None = None
 ) -> Trajectory:
-    """An embedded pair, every sequence with its own steps; a frame with dt = 0 takes none.
-
-    The first step tries a whole frame. The input jumps between frames, so that the first slope of each is
-    evaluated anew.
-    """
-    batch, frames, width = field.drive.shape
-    h, states = np.zeros((batch, width)), np.empty((batch, frames, width))
-    evals, accepted, rejected = (np.zeros((batch, frames), np.int64) for _ in range(3))
-    step = np.full(batch, np.inf)
+    """Every sequence with its own steps; a frame with dt = 0 takes none."""
+    equation = method.equation
+    least = method.opening + method.dearest
+    if controller.budget is not None and controller.budget < least:
+        raise UserError(f"budget is {controller.budget}; expected at least {least}, which one step takes")
+    batch, frames, _ = equation.drive.shape
+    steps, run = Steps(controller, batch, time_unit(dt, inside)), Trajectory.blank(equation)
     for frame in range(frames):
         rows = np.flatnonzero(inside[:, frame] & (dt[:, frame] > 0))
         remaining = np.where(inside[:, frame], dt[:, frame], 0.0)
-        floor = controller.smallest * dt[:, frame]
-        step[rows] = np.where(np.isinf(step[rows]), remaining[rows], step[rows])
-        slope = np.zeros_like(h)
-        slope[rows] = field.slope(h[rows], frame, rows)
-        evals[rows, frame] += 1
+        steps.enter(rows, dt[rows, frame])
+        method.enter(frame, rows)
+        run.rhs_evals[rows, frame] += method.opening
         while rows.size:
-            taken = cut(np.maximum(step[rows], floor[rows]), remaining[rows])
-            moved, last, estimate = pair_step(tableau, field, h[rows], slope[rows], frame, taken[:, None], rows)
-            error = controller.error(estimate, h[rows])
-            accept = (error <= 1.0) | (taken <= floor[rows])
-            exponent = controller.exponent(error)
-            grown = taken * 2.0**exponent
-            # What the frame's end cut short says nothing about longer steps where the factor met its limit.
-            grown = np.where(exponent >= controller.limit, np.maximum(grown, step[rows]), grown)
-            step[rows] = np.where(accept, grown, taken * 2.0 ** np.minimum(exponent, -controller.reject))
-            evals[rows, frame] += tableau.stages - 1
-            accepted[rows, frame] += accept
-            rejected[rows, frame] += ~accept
+            cost = method.cost(rows)
+            if controller.budget is not None:
+                within = run.rhs_evals[rows, frame] + cost <= controller.budget
+                run.short[rows[~within], frame] = remaining[rows[~within]]
+                rows, cost = rows[within], cost[within]
+            taken = steps.plan(rows, remaining[rows])
+            error = method.attempt(frame, rows, taken)
+            accept, limited = steps.decide(rows, taken, error)
+            method.accept(rows, accept)
+            run.rhs_evals[rows, frame] += cost
+            run.accepted[rows, frame] += accept
+            run.rejected[rows, frame] += ~accept
+            run.limited[rows, frame] += limited
             done = rows[accept]
-            h[done], slope[done] = moved[accept], last[accept]
             # A remainder of rounding errors is none.
             left = remaining[done] - taken[accept]
             remaining[done] = np.where(left > 1e-12 * dt[done, frame], left, 0.0)
             rows = rows[remaining[rows] > 0]
-        states[:, frame] = h
+        run.states[:, frame] = method.h
         if progress:
             progress(frame + 1, frames)
-    return Trajectory(states, evals, accepted, rejected)
+    return run.finished(equation)

@@ -1,127 +1,164 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Fixed-step solvers of the float reference, and the solution that scipy calls exact."""
+"""Fixed steps of the float reference: Runge-Kutta tableaus, liquid gates, and backward Euler by iteration.
 
-from collections.abc import Callable
+Beside them stands the solution that scipy calls exact, and what `reference_equation` holds for all solvers.
+
+Coefficients are those of `rtl/tableaus.py`; the arithmetic is this file's own.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
-Inside = npt.NDArray[np.bool_]
-Progress = Callable[[int, int], None]
+from liquid_accel.rtl.tableaus import FIXED_TABLEAUS, ButcherTableau
+from liquid_accel.sim.reference_equation import (
+    Array,
+    Counts,
+    Field,
+    Inside,
+    Progress,
+    Trajectory,
+    activation,
+    keep,
+    sigmoid,
+    softplus,
+)
 
+__all__ = [
+    "FIXED_STEPS", "Array", "Counts", "Field", "Inside", "Iteration", "Progress", "Trajectory",
+    "activation", "keep", "sigmoid", "softplus", "solve_exact", "solve_fixed", "stages",
+]  # fmt: skip
+
+Indices = npt.NDArray[np.intp]
 EXACT_RTOL = 1e-8
 EXACT_ATOL = 1e-10
-
-
-@dataclass(frozen=True)
-class Field:
-    """tau dh/dt = -h + act(W h + u) along a batch of sequences.
-
-    `recurrent` W (H, H); `drive` u (B, T, H) and `tau` (B, T, H), constant over each frame; `act` elementwise.
-    """
-
-    recurrent: Array
-    drive: Array
-    tau: Array
-    act: Callable[[Array], Array]
-
-    def target(self, h: Array, frame: int, rows: slice | npt.NDArray[np.intp] = slice(None)) -> Array:
-        """f = act(W h + u), for the batch's `rows` at `frame`."""
-        return self.act(h @ self.recurrent.T + self.drive[rows, frame])
-
-    def tau_at(self, h: Array, frame: int, rows: slice | npt.NDArray[np.intp] = slice(None)) -> Array:
-        """Time constants of `rows` at `frame`; other fields let them depend on `h`, so that solvers ask here."""
-        return self.tau[rows, frame]
-
-    def slope(self, h: Array, frame: int, rows: slice | npt.NDArray[np.intp] = slice(None)) -> Array:
-        """dh/dt = (f - h) / tau."""
-        slope: Array = (self.target(h, frame, rows) - h) / self.tau_at(h, frame, rows)
-        return slope
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """States at the end of each frame (B, T, H); per frame (B, T): evaluations, accepted and rejected steps."""
-
-    states: Array
-    rhs_evals: Counts
-    accepted: Counts
-    rejected: Counts
-
-
-def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x), without overflow."""
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
-
-
-def softplus(x: Array) -> Array:
-    """log(1 + e^x), kept above 0 so that a time constant stays a divisor."""
-    return np.maximum(np.logaddexp(0.0, x), np.finfo(np.float64).tiny)
-
-
-def activation(name: str | None) -> Callable[[Array], Array]:
-    """The function of that name; None is the identity."""
-    functions: dict[str | None, Callable[[Array], Array]] = {
-        None: lambda x: x,
-        "tanh": np.tanh,
-        "sigmoid": sigmoid,
-        "softplus": softplus,
-    }
-    return functions[name]
-
+# One step of length (R, 1) of `rows` from h (R, H): the new h, and (R,) evaluations and steps that did not converge.
+Step = Callable[[Array, int, Array, Indices], tuple[Array, Counts, Inside]]
 
 # Gates of h += g(z) (f - h) with z = step/tau: one evaluation a step, order 1 each.
 GATES: dict[str, Callable[[Array], Array]] = {
-    "euler": lambda z: z,
     "fused": lambda z: z / (1.0 + z),
     "expeuler": lambda z: -np.expm1(-z),
 }
-# Evaluations of the right-hand side that a step takes.
-FIXED_STEPS = {**dict.fromkeys(GATES, 1), "rk4": 4}
+# Solvers with steps that the user chooses, by name.
+FIXED_STEPS = (*GATES, *FIXED_TABLEAUS, "beuler")
 
 
-def gated_step(name: str, field: Field, h: Array, frame: int, step: Array) -> Array:
-    """One step of length `step` (B, 1) with the gate of that name."""
-    gate = GATES[name](step / field.tau_at(h, frame))
-    moved: Array = h + gate * (field.target(h, frame) - h)
-    return moved
+@dataclass(frozen=True)
+class Iteration:
+    """When the iteration of an implicit step ends: no element moved by more than `tolerance`, or after `limit`."""
+
+    tolerance: float = 1e-6
+    limit: int = 30
 
 
-def rk4_step(field: Field, h: Array, frame: int, step: Array) -> Array:
-    """One step of the classical Runge-Kutta method of order 4."""
-    k1 = field.slope(h, frame)
-    k2 = field.slope(h + 0.5 * step * k1, frame)
-    k3 = field.slope(h + 0.5 * step * k2, frame)
-    k4 = field.slope(h + step * k3, frame)
-    moved: Array = h + step / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
-    return moved
+def combine(weights: Sequence[Fraction], slopes: Sequence[Array]) -> Array:
+    """sum_i w_i k_i."""
+    return sum((float(w) * k for w, k in zip(weights, slopes) if w), np.zeros_like(slopes[0]))
+
+
+def stages(
+    tableau: ButcherTableau, equation: Field, h: Array, k1: Array, frame: int, step: Array, rows: Indices
+) -> tuple[Array, list[Array]]:
+    """One step of length `step` (R, 1) from slope `k1` at `h`: the new state and all slopes.
+
+        k_i = f(h + step sum_j a_ij k_j);  h' = h + step sum_i b_i k_i
+
+    What overflows becomes infinite or no number, without a warning: an explicit method may diverge, and says so so.
+    """
+    slopes, moved = [k1], h
+    with np.errstate(over="ignore", invalid="ignore"):
+        for row in tableau.a[1:]:
+            moved = h + step * combine(row, slopes)
+            slopes.append(equation.slope(moved, frame, rows))
+        # Where the last stage is at the new state, it is that state to the last bit.
+        return (moved if tableau.fsal else h + step * combine(tableau.b, slopes)), slopes
+
+
+def tableau_step(tableau: ButcherTableau, equation: Field) -> Step:
+    """A step of an explicit Runge-Kutta method; one evaluation a stage."""
+
+    def step(h: Array, frame: int, length: Array, rows: Indices) -> tuple[Array, Counts, Inside]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            k1 = equation.slope(h, frame, rows)
+        moved, _ = stages(tableau, equation, h, k1, frame, length, rows)
+        return moved, np.full(rows.size, tableau.stages), np.zeros(rows.size, np.bool_)
+
+    return step
+
+
+def gated_step(name: str, equation: Field) -> Step:
+    """h + g(z) (f(h) - h), z = step / tau; one evaluation."""
+
+    def step(h: Array, frame: int, length: Array, rows: Indices) -> tuple[Array, Counts, Inside]:
+        gate = GATES[name](length / equation.tau_at(h, frame, rows))
+        moved: Array = h + gate * (equation.target(h, frame, rows) - h)
+        return moved, np.ones(rows.size, np.int64), np.zeros(rows.size, np.bool_)
+
+    return step
+
+
+def implicit_step(iteration: Iteration, equation: Field) -> Step:
+    """y = h + g (f(y) - h), g = z / (1 + z), by y <- h + g (f(y) - h) from y = h; one evaluation an iterate.
+
+    Each iterate lies between h and f, so that it stays bounded whether the iteration converges or not.
+    """
+
+    def step(h: Array, frame: int, length: Array, rows: Indices) -> tuple[Array, Counts, Inside]:
+        y, evals = h.copy(), np.zeros(rows.size, np.int64)
+        moving = np.arange(rows.size)
+        for _ in range(iteration.limit):
+            at = rows[moving]
+            z = length[moving] / equation.tau_at(y[moving], frame, at)
+            moved = h[moving] + z / (1.0 + z) * (equation.target(y[moving], frame, at) - h[moving])
+            evals[moving] += 1
+            far = np.abs(moved - y[moving]).max(axis=1) > iteration.tolerance
+            y[moving] = moved
+            moving = moving[far]
+            if not moving.size:
+                break
+        unconverged = np.zeros(rows.size, np.bool_)
+        unconverged[moving] = True
+        return y, evals, unconverged
+
+    return step
 
 
 def solve_fixed(
-    name: str, steps: int, field: Field, dt: Array, inside: Inside, progress: Progress | None = None
+    solver: str | ButcherTableau,
+    steps: int,
+    equation: Field,
+    dt: Array,
+    inside: Inside,
+    progress: Progress | None = None,
+    iteration: Iteration | None = None,
 ) -> Trajectory:
-    """`steps` equal steps a frame. A frame with dt = 0 takes none."""
-    batch, frames, width = field.drive.shape
-    h, states = np.zeros((batch, width)), np.empty((batch, frames, width))
-    moving = inside & (dt > 0)
+    """`steps` equal steps a frame, by a name of `FIXED_STEPS` or a tableau. A frame with dt = 0 takes none."""
+    if isinstance(solver, str) and solver in GATES:
+        take = gated_step(solver, equation)
+    elif solver == "beuler":
+        take = implicit_step(iteration or Iteration(), equation)
+    else:
+        take = tableau_step(FIXED_TABLEAUS[solver] if isinstance(solver, str) else solver, equation)
+    batch, frames, width = equation.drive.shape
+    h, run = np.zeros((batch, width)), Trajectory.blank(equation)
     for frame in range(frames):
-        step = (dt[:, frame] / steps)[:, None]
-        for _ in range(steps):
-            # An explicit method may diverge: then infinities are its answer, not a warning.
-            with np.errstate(over="ignore", invalid="ignore"):
-                moved = rk4_step(field, h, frame, step) if name == "rk4" else gated_step(name, field, h, frame, step)
-            h = np.where(moving[:, frame, None], moved, h)
-        states[:, frame] = h
+        rows = np.flatnonzero(inside[:, frame] & (dt[:, frame] > 0))
+        for _ in range(steps if rows.size else 0):
+            h[rows], evals, unconverged = take(h[rows], frame, dt[rows, frame, None] / steps, rows)
+            run.rhs_evals[rows, frame] += evals
+            run.accepted[rows, frame] += 1
+            run.unconverged[rows, frame] += unconverged
+        run.states[:, frame] = h
         if progress:
             progress(frame + 1, frames)
-    taken = moving.astype(np.int64) * steps
-    return Trajectory(states, taken * FIXED_STEPS[name], taken, np.zeros_like(taken))
+    return run.finished(equation)
 
 
-def solve_exact(field: Field, dt: Array, inside: Inside, progress: Progress | None = None) -> Trajectory:
+def solve_exact(equation: Field, dt: Array, inside: Inside, progress: Progress | None = None) -> Trajectory:
     """scipy's DOP853 over each frame, all sequences in one system.
 
     scipy holds the rms error over the whole system to the tolerance, so that it is set tighter by the root of
@@ -129,9 +166,8 @@ def solve_exact(field: Field, dt: Array, inside: Inside, progress: Progress | No
     """
     from scipy.integrate import solve_ivp  # only this solver needs scipy
 
-    batch, frames, width = field.drive.shape
-    h, states = np.zeros((batch, width)), np.empty((batch, frames, width))
-    evals = np.zeros((batch, frames), np.int64)
+    batch, frames, width = equation.drive.shape
+    h, run = np.zeros((batch, width)), Trajectory.blank(equation)
     for frame in range(frames):
         rows = np.flatnonzero(inside[:, frame] & (dt[:, frame] > 0))
         if rows.size:
@@ -140,7 +176,7 @@ def solve_exact(field: Field, dt: Array, inside: Inside, progress: Progress | No
             def slope(
                 _: float, flat: Array, frame: int = frame, rows: npt.NDArray[np.intp] = rows, duration: Array = duration
             ) -> Array:
-                scaled: Array = duration * field.slope(flat.reshape(rows.size, width), frame, rows)
+                scaled: Array = duration * equation.slope(flat.reshape(rows.size, width), frame, rows)
                 return scaled.ravel()
 
             tighter = np.sqrt(rows.size)
@@ -151,9 +187,8 @@ def solve_exact(field: Field, dt: Array, inside: Inside, progress: Progress | No
             if not solution.success:
                 raise ArithmeticError(f"scipy found no solution of frame {frame}: {solution.message}")
             h[rows] = solution.y[:, -1].reshape(rows.size, width)
-            evals[rows, frame] = solution.nfev
-        states[:, frame] = h
+            run.rhs_evals[rows, frame] = solution.nfev
+        run.states[:, frame] = h
         if progress:
             progress(frame + 1, frames)
-    none = np.zeros_like(evals)
-    return Trajectory(states, evals, none, none)
+    return run.finished(equation)
