@@ -7,8 +7,8 @@ Rounding is half up, overflow saturates (docs/isa.md, "State"). Words are kept a
 import numpy as np
 import numpy.typing as npt
 
-from liquid_accel.rtl.formats import EXP2_ROM, FLOAT_MANTISSA_BITS, LOG2, WORD
-from liquid_accel.rtl.isa import Mode
+from liquid_accel.rtl.formats import EXP2_ROM, FLOAT_MANTISSA_BITS, LOG2, TICK_BITS, WORD
+from liquid_accel.rtl.isa import LOG2_CORRECTION, Mode
 
 Int = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
@@ -24,6 +24,7 @@ SLOPE_LIMIT = 1024  # neighbouring entries of a table differ by less
 _PRODUCT_BITS = WORD - 1 + 7  # of a word and a weight
 _ONE_THREAD = 1 << 18  # multiplications
 
+_CORRECTION = np.array(LOG2_CORRECTION, dtype=np.int64)
 _ROM = np.array(EXP2_ROM, dtype=np.int64)
 _ROM_MANTISSA, _ROM_RISE = _ROM & MANTISSA_MASK, _ROM >> FLOAT_MANTISSA_BITS
 
@@ -111,6 +112,17 @@ def exp2(f: Int) -> Int:
 def split_code(code: Int) -> tuple[Int, Int]:
     """A float code, as a word of either sign, to (exponent, mantissa with its hidden bit)."""
     return code >> FLOAT_MANTISSA_BITS & 31, MANTISSA_ONE + (code & MANTISSA_MASK)
+
+
+def log2_step(code: Int) -> Int:
+    """log2 of a step in machine time units of 2**TICK_BITS ticks, Q4.11, of its float code in ticks."""
+    exponent, mantissa = code >> FLOAT_MANTISSA_BITS, code & MANTISSA_MASK
+    return sat16(((exponent - TICK_BITS) << FLOAT_MANTISSA_BITS) + mantissa + _CORRECTION[mantissa >> 5])
+
+
+def signed32(x: Int) -> Int:
+    """The low 32 bits as a two's complement word."""
+    return ((x + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
 
 
 def multiply(d: Int, mantissa: Int | int, n: Int | int) -> Int:

@@ -6,27 +6,17 @@ from __future__ import annotations
 import numpy as np
 
 from liquid_accel.rtl.formats import LONG_COUNTER, SHORT_COUNTER
-from liquid_accel.rtl.isa import (
-    HEADER_WORDS,
-    MARK_DONE,
-    MARK_STEP,
-    Cond,
-    Control,
-    Flag,
-    Instruction,
-    Op,
-    Status,
-    StepFlag,
-    Timing,
-)
-from liquid_accel.sim.golden import controller
+from liquid_accel.rtl.isa import HEADER_WORDS, MARK_DONE, Cond, Control, Flag, Instruction, Op, Timing
+from liquid_accel.sim.golden import lists, steps
 from liquid_accel.sim.golden.arithmetic import Bool, Int, signed16
 from liquid_accel.sim.golden.errors import GoldenError
 from liquid_accel.sim.golden.rows import RowUnit
 from liquid_accel.sim.golden.state import COUNTERS, Frames, State
 
 COUNT_MASK = 255
+STATUS_MASK = (1 << 12) - 1  # what the word of MARK_DONE has room for
 _LONG, _SHORT = (1 << LONG_COUNTER) - 1, (1 << SHORT_COUNTER) - 1  # largest values of the counters
+_LOOP_ENDS = (Control.NOP, Control.SWAP, Control.EMIT)  # control instructions that loop_end may stand on
 
 
 def check_product(pc: int, i: Instruction, lanes: int) -> None:
@@ -39,50 +29,53 @@ def check_product(pc: int, i: Instruction, lanes: int) -> None:
 def check_inputs_taken(pc: int, state: State, frames: Frames, index: Int) -> None:
     """Raise GoldenError if a frame ends before its inputs are all taken: the next header would be read from them."""
     begun = index[frames.current[index] >= 0]
-    left = frames.words.shape[2] - state.taken[begun]
+    left = frames.words.shape[2] - state.inputs_taken[begun]
     if left.any():
         raise GoldenError(f"instruction at pc {pc}: the frame before left {int(left.max())} of its inputs")
 
 
-def condition(cond: Cond, index: Int, state: State) -> Bool:
-    """Whether a jump is taken."""
+def jumps(cond: Cond, index: Int, state: State) -> Bool:
+    """Whether a jump is taken; AGAIN uses up one of its count."""
     flags, rest = state.flags[index], state.controller.remaining[index]
-    always = np.ones(len(index), np.bool_)
+    again = state.again[index] > 0
+    if cond == Cond.AGAIN:
+        state.again[index] -= again
+    judged = state.controller.judged[index]
     found: dict[Cond, Bool] = {
-        Cond.ALWAYS: always,
+        Cond.ALWAYS: np.ones(len(index), np.bool_),
         Cond.FIRST: (flags & Flag.FIRST) != 0,
         Cond.NOT_FIRST: (flags & Flag.FIRST) == 0,
         Cond.TIME_LEFT: rest > 0,
         Cond.NO_TIME_LEFT: rest == 0,
         Cond.TRACE: (flags & Flag.TRACE) != 0,
         Cond.NOT_TRACE: (flags & Flag.TRACE) == 0,
+        Cond.AGAIN: again,
+        Cond.OK: judged,
+        Cond.NOT_OK: ~judged,
     }
     return found[cond]
 
 
 def execute(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) -> Int | int:
     """Everything but the program counter and the trailer. Returns the cost in cycles."""
-    if i.loop_end and i.control in (Control.LOOP, Control.JUMP):
+    if i.loop_end and i.control not in _LOOP_ENDS:
         raise GoldenError(f"instruction at pc {pc}: loop_end on {i.control.name}")
     if i.control == Control.FRAME:
         return _frame(pc, i, index, state, rows)
+    if i.control in steps.CONTROLS:
+        return i.stall + steps.control(pc, i, index, state, rows)
     if i.control == Control.LOOP:
-        return _loop(pc, i, index, state)
-    if i.control == Control.SWAP:
+        _loop(pc, i, index, state)
+    elif i.control == Control.SWAP:
         state.parity[index] ^= 1
     elif i.control == Control.EMIT:
         rows.push(pc, index, np.full((len(index), 1), i.imm, np.int64))
-    elif i.control == Control.PLAN:
-        part = state.controller.take(index)
-        if (part.remaining == 0).any():
-            raise GoldenError(f"instruction at pc {pc}: PLAN with no time left")
-        scalars = state.scalars(index)
-        cost = controller.plan(part, scalars)
-        state.controller.put(index, part)
-        state.put_scalars(index, scalars)
-        return i.stall + cost
-    elif i.control == Control.DECIDE:
-        return i.stall + _decide(pc, index, state, rows)
+    elif i.control in lists.CONTROLS:
+        lists.control(i, index, state)
+    elif i.control == Control.REPEAT:
+        state.again[index] = i.imm & COUNT_MASK
+    elif i.control == Control.FLAG:
+        state.status[index] |= i.imm & STATUS_MASK
     return i.stall + 1
 
 
@@ -99,8 +92,10 @@ def _frame(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) -> 
     state.flags[index] = flags
     state.log2_dt[index] = signed16(log2_dt)
     state.pool[index] = pool
-    state.taken[index] = HEADER_WORDS
+    state.inputs_taken[index] = HEADER_WORDS
     state.controller.remaining[index] = dt_low | dt_high << 16
+    state.controller.norm[index] = state.controller.peak[index] = 0
+    state.controller.saturated[index] = False
     first = index[(flags & Flag.FIRST) != 0]
     state.controller.fresh[first] = True
     state.controller.history[first] = state.controller.at_limit[first] = False
@@ -109,7 +104,7 @@ def _frame(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) -> 
     return Timing.FRAME
 
 
-def _loop(pc: int, i: Instruction, index: Int, state: State) -> int:
+def _loop(pc: int, i: Instruction, index: Int, state: State) -> None:
     if not i.imm & COUNT_MASK:
         raise GoldenError(f"instruction at pc {pc}: LOOP of no rows")
     if state.loop_count[index].any():
@@ -118,39 +113,11 @@ def _loop(pc: int, i: Instruction, index: Int, state: State) -> int:
     state.loop_count[index] = i.imm & COUNT_MASK
     state.loop_start[index] = pc + 1
     state.rhs_evals[index] += i.imm >> 15
-    return i.stall + 1
-
-
-def _decide(pc: int, index: Int, state: State, rows: RowUnit) -> Int:
-    part = state.controller.take(index)
-    saturated, clipped, norm = part.saturated, part.clipped, part.norm
-    scalars = state.scalars(index)
-    found = controller.decide(part, scalars)
-    state.controller.put(index, part)
-    state.put_scalars(index, scalars)
-    state.parity[index] ^= found.accept
-    state.accepted[index] += found.accept
-    state.rejected[index] += ~found.accept
-    state.status[index] |= found.limited * int(Status.STEP_LIMIT) | found.halt * int(Status.EARLY_HALT)
-    traced = (state.flags[index] & Flag.TRACE) != 0
-    if traced.any():
-        record = MARK_STEP + sum(
-            given * int(flag)
-            for flag, given in (
-                (StepFlag.ACCEPTED, found.accept),
-                (StepFlag.LIMITED, found.limited),
-                (StepFlag.SATURATED, saturated),
-                (StepFlag.CLIPPED, clipped),
-            )
-        )
-        words = np.stack((record, part.step_code, norm, norm >> 16), axis=1)
-        rows.push(pc, index[traced], words[traced])
-    return found.cost
 
 
 def trailer(pc: int, index: Int, state: State, rows: RowUnit) -> None:
     """Push what DONE pushes, its own cycles counted, and stop counting."""
-    cycles, macs = (np.minimum(c[index], _LONG) for c in (state.cycles, state.mac_cycles))
+    cycles, macs, skipped = (np.minimum(c[index], _LONG) for c in (state.cycles, state.mac_cycles, state.skipped))
     rhs, accepted, rejected, saturations = (
         np.minimum(c[index], _SHORT) for c in (state.rhs_evals, state.accepted, state.rejected, state.saturations)
     )
@@ -164,6 +131,8 @@ def trailer(pc: int, index: Int, state: State, rows: RowUnit) -> None:
         macs,
         macs >> 16,
         saturations,
+        skipped,
+        skipped >> 16,
     )
     rows.push(pc, index, np.stack(words, axis=1))
     state.counting[index] = False

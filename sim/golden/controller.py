@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The step controller: PLAN and DECIDE of docs/isa.md over a batch, with their cycle costs.
+"""The step controller: PLAN, DECIDE and JUDGE of docs/isa.md over a batch, with their cycle costs.
 
 Time is in ticks (unsigned 32 bits); logarithms are pseudo-logarithms, exponent and linear mantissa, Q5.11.
 """
@@ -25,7 +25,8 @@ class ControllerState:
     step_code    DT, its float code, unsigned        newest      which error word is the newest
     fresh        the next PLAN starts a sequence     clipped     the step is shorter than its size says
     history      a step of the sequence was accepted at_limit    the size was raised to the smallest
-    norm, peak, saturated                            of the step under way
+    opening      the step after a jump of the input  judged      what JUDGE found
+    norm, peak, saturated                            since the last PLAN, JUDGE or FRAME
 
     What is remembered from step to step is in the S memory (isa.Param).
     """
@@ -41,10 +42,12 @@ class ControllerState:
     saturated: Bool
     history: Bool
     at_limit: Bool
+    opening: Bool
+    judged: Bool
 
     @classmethod
     def reset(cls, batch: int) -> ControllerState:
-        flags = {"fresh", "clipped", "saturated", "history", "at_limit"}
+        flags = {"fresh", "clipped", "saturated", "history", "at_limit", "opening", "judged"}
         return cls(**{f.name: np.zeros(batch, np.bool_ if f.name in flags else np.int64) for f in fields(cls)})
 
     def take(self, index: Int) -> ControllerState:
@@ -55,6 +58,11 @@ class ControllerState:
         """The inverse of `take`."""
         for f in fields(self):
             getattr(self, f.name)[index] = getattr(part, f.name)
+
+    def clear(self) -> None:
+        """Begin the norm, the peak and the saturation of a step anew."""
+        for part in (self.norm, self.peak, self.saturated):
+            part[:] = 0
 
 
 def bit_length(x: Int) -> Int:
@@ -73,15 +81,18 @@ def _word(value: Int) -> Int:
     return ((value + 0x8000) & 0xFFFF) - 0x8000
 
 
-def plan(c: ControllerState, scalars: Int) -> Int:
+def plan(c: ControllerState, scalars: Int, jump: int = 0) -> Int:
     """Choose the next step, in place; `scalars` is the S memory, (batch, words), of which SIZE and STEP are written.
 
+    With `jump` it begins with the size that the first step after the last jump led to, and is itself such a step.
     Returns the cost without the stall. The caller has seen to it that time is left.
     """
-    size = np.where(c.fresh, scalars[:, Param.LOG_START], scalars[:, Param.SIZE]) & 0xFFFF
+    carried = scalars[:, Param.JUMP_SIZE if jump else Param.SIZE]
+    size = np.where(c.fresh, scalars[:, Param.LOG_START], carried) & 0xFFFF
     scalars[:, Param.SIZE] = _word(size)
-    for flag in (c.fresh, c.saturated, c.norm, c.peak):
-        flag[:] = 0
+    c.opening |= bool(jump)
+    c.fresh[:] = False
+    c.clear()
     exponent = size >> FLOAT_MANTISSA_BITS
     top = (MANTISSA_ONE + (size & MANTISSA_MASK)) << 20
     wanted = top >> (31 - exponent)
@@ -111,6 +122,20 @@ def _low_byte(word: Int) -> Int:
     return ((word + 128) & 255) - 128
 
 
+def _judged(c: ControllerState, scalars: Int) -> tuple[Int, Bool, Int]:
+    """(L - LOG_ACCEPT, whether the norm is within LOG_ACCEPT and nothing saturated, leading zeros of the norm)."""
+    n = c.norm | 1
+    excess: Int = pseudo_log2(n) - (scalars[:, Param.LOG_ACCEPT] & 0xFFFF)
+    return excess, (excess <= 0) & ~c.saturated, NORM_BITS - bit_length(n)
+
+
+def judge(c: ControllerState, scalars: Int) -> Int:
+    """Set `judged`, and begin the norm anew, in place. Returns the cost without the stall."""
+    _, c.judged, cost = _judged(c, scalars)
+    c.clear()
+    return Timing.JUDGE + cost
+
+
 def decide(c: ControllerState, scalars: Int) -> Decision:
     """Judge the step and choose the size of the next one, in place; `scalars` is the S memory, (batch, words).
 
@@ -122,9 +147,7 @@ def decide(c: ControllerState, scalars: Int) -> Decision:
         word: Int = scalars[:, name].copy()
         return word
 
-    n = c.norm | 1
-    excess = pseudo_log2(n) - (s(Param.LOG_ACCEPT) & 0xFFFF)
-    ok = (excess <= 0) & ~c.saturated
+    excess, ok, norm_cost = _judged(c, scalars)
     accept = ok | c.at_limit
     limited = accept & ~ok
     c.remaining = np.where(accept, c.remaining - c.step_ticks, c.remaining)
@@ -149,12 +172,16 @@ def decide(c: ControllerState, scalars: Int) -> Decision:
     wanted = np.where(accept & c.clipped, np.maximum(wanted, s(Param.SIZE) & 0xFFFF), wanted)
     smallest, largest = s(Param.LOG_MIN) & 0xFFFF, s(Param.LOG_MAX) & 0xFFFF
     c.at_limit = wanted < smallest
-    scalars[:, Param.SIZE] = _word(np.minimum(np.maximum(wanted, smallest), largest))
+    following = _word(np.minimum(np.maximum(wanted, smallest), largest))
+    scalars[:, Param.SIZE] = following
+    opened = accept & c.opening
+    scalars[:, Param.JUMP_SIZE] = np.where(opened, following, s(Param.JUMP_SIZE))
+    c.opening = c.opening & ~accept
 
     checked = accept & (c.remaining > 0) & (s(Param.HALT) != 0)
     time_bits = bit_length(c.remaining)
     halt = checked & (time_bits + bit_length(c.peak) <= s(Param.HALT))
     check_cost = Timing.HALT_CHECK + (TIME_WIDTH - time_bits)
-    cost = Timing.DECIDE + (NORM_BITS - bit_length(n)) + np.where(checked, check_cost, 0)
+    cost = Timing.DECIDE + norm_cost + np.where(checked, check_cost, 0)
     c.remaining = np.where(halt, 0, c.remaining)
     return Decision(accept, limited, halt, cost)

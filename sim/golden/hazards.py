@@ -7,8 +7,9 @@ Works on the executed instructions of one sequence, in cycles of a machine that 
 from __future__ import annotations
 
 from liquid_accel.rtl.config import LiquidConfig
-from liquid_accel.rtl.isa import AddSource, Control, Factor, Finish, Instruction, Op, Space, Timing, drain
+from liquid_accel.rtl.isa import E_S, AddSource, Control, Factor, Finish, Instruction, Op, Space, Timing, Track, drain
 from liquid_accel.sim.golden.errors import GoldenError
+from liquid_accel.sim.golden.state import SCALARS
 
 _SPACES = (Space.A, Space.B, Space.C, Space.S)
 _LONG_AGO = -(1 << 40)
@@ -26,18 +27,25 @@ class HazardChecker:
         self._snapshot = _LONG_AGO  # slot of the last snapshot
         self._drained = _LONG_AGO  # first cycle in which all rows are written and readable
         self._settled = _LONG_AGO  # the same for norm and peak
+        self._tracked = _LONG_AGO  # slot of the last snapshot of a tracked row
+        self._listed = _LONG_AGO  # first cycle in which the entries of all tracked rows are in their list
         self._pushed = _LONG_AGO  # the same for words to the output FIFO
         self._framed = _LONG_AGO  # the same for rows that a new frame's header or counters would disturb
 
-    def issue(self, pc: int, i: Instruction, r: int, parity: int, cost: int) -> None:
-        """One executed instruction at loop index r and parity (before it), which took `cost` cycles with its stall."""
+    def issue(self, pc: int, i: Instruction, r: int, parity: int, cost: int, taken: tuple[int, int] = (0, 0)) -> None:
+        """One executed instruction at loop index r and parity (before it), which took `cost` cycles with its stall.
+
+        `taken` are the first word and the number of the entries that a sparse product reads.
+        """
         # FRAME ignores its stall.
         first = self.now + (0 if i.op == Op.CONTROL and i.control == Control.FRAME else i.stall)
         self.now += cost
         if i.op == Op.CONTROL:
             self._control(pc, i, first)
         else:
-            self._product(pc, i, r, parity, first)
+            self._product(pc, i, r, parity, first, taken)
+            if i.last:
+                self._finish(pc, i, i.finish, r, parity, self.now - 1)
 
     def _cell(self, space: Space, row: int, flip: int) -> tuple[Space, int]:
         depth = self._depth[space]
@@ -56,15 +64,18 @@ class HazardChecker:
         waits = {
             Control.PLAN: self._drained,
             Control.DECIDE: max(self._drained, self._settled),
-            Control.DONE: self._drained,
-            Control.EMIT: self._pushed,
+            Control.JUDGE: max(self._drained, self._settled),
+            Control.LAG: max(self._pushed, self._settled),
+            Control.DONE: max(self._drained, self._listed),
+            **dict.fromkeys((Control.TAKE, Control.LIST, Control.TRACK), self._listed),
+            **dict.fromkeys((Control.EMIT, Control.ROOM), self._pushed),
             Control.FRAME: self._framed,
         }
         ready = waits.get(i.control, _LONG_AGO)
         if first < ready:
             raise GoldenError(f"hazard at pc {pc}: {i.control.name} in cycle {first}, rows are under way until {ready}")
 
-    def _product(self, pc: int, i: Instruction, r: int, parity: int, first: int) -> None:
+    def _product(self, pc: int, i: Instruction, r: int, parity: int, first: int, taken: tuple[int, int]) -> None:
         flip, lanes = i.x_par and parity, self.lanes
         if i.op == Op.DOT:
             for k in range(-(-i.cols // lanes)):
@@ -73,8 +84,10 @@ class HazardChecker:
         elif i.op == Op.TERM:
             self._read(pc, self._cell(Space.VECTOR, i.x + (r if i.indexed else 0), flip), first, lanes - 1)
             self._read(pc, self._cell(Space.S, (i.w & 255) // lanes, 0), first, (i.w & 255) % lanes)
-        if i.last:
-            self._finish(pc, i, i.finish, r, parity, first + i.cols)
+        elif i.op == Op.SPARSE:
+            for k in range(taken[1]):
+                word = (taken[0] + k) % SCALARS
+                self._read(pc, self._cell(Space.S, word // lanes, 0), first + k, word % lanes)
 
     def _finish(self, pc: int, i: Instruction, f: Finish, r: int, parity: int, snapshot: int) -> None:
         apart = self.lanes + (Timing.SCALE_GAP if f.row_scaled else 0)
@@ -84,6 +97,13 @@ class HazardChecker:
                 f"{apart} are needed" + (" to load its scales" if f.row_scaled else "")
             )
         self._snapshot = snapshot
+        if f.track == Track.MOVED:
+            self._tracked = snapshot
+        if f.e_mask & E_S and snapshot - self._tracked < self.lanes + Timing.TRACK:
+            raise GoldenError(
+                f"hazard at pc {pc}: it writes S, and its snapshot is {snapshot - self._tracked} slots after that of a "
+                f"tracked row, {self.lanes + Timing.TRACK} are needed"
+            )
         ri = r if f.indexed else 0
         stage0 = snapshot + Timing.SNAPSHOT_TO_STAGE0
         reads = (
@@ -105,6 +125,8 @@ class HazardChecker:
 
     def _under_way(self, f: Finish, drained: int) -> None:
         self._drained = drained
+        if f.track == Track.MOVED:
+            self._listed = drained + Timing.TRACK
         if f.norm or f.peak:
             self._settled = drained + Timing.NORM
         if f.out:

@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from liquid_accel.rtl.config import LiquidConfig
-from liquid_accel.rtl.isa import FINISH_BITS, ISSUE_BITS, Instruction, Space
+from liquid_accel.rtl.isa import FINISH_HALF_BITS, ISSUE_BITS, Control, Instruction, Keep, Op, Space, Track
 from liquid_accel.sim.golden.arithmetic import SLOPE_LIMIT, TABLE_ENTRIES, Int, rises
 from liquid_accel.sim.golden.errors import GoldenError, IllegalInstruction
 
 Words = npt.NDArray[np.uint16]
 
 # What Instruction.decode says a value is not -> the field that held it.
-_FIELDS = {"Op": "op", "Control": "control", "Cond": "cond", "Mode": "mode", "AddSource": "a_sel"}
+_FIELDS = {"Op": "op", "Control": "control", "Cond": "cond", "Mode": "mode", "AddSource": "a_sel", "Track": "track"}
+_PARTS = 2  # rows of a finish word, which instructions 2k and 2k + 1 share
+_LIST_CONTROLS = (Control.TAKE, Control.LIST, Control.TRACK)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def windows(config: LiquidConfig) -> dict[Space, Window]:
     part = config.weight_part_words
     return {
         Space.ISSUE: Window(config.program_words, 4, ISSUE_BITS // 16),
-        Space.FINISH: Window(config.program_words, 8, FINISH_BITS // 16),
+        Space.FINISH: Window(config.program_words, 4, FINISH_HALF_BITS // 16),
         Space.WEIGHT: Window(config.weight_words, part, part),
         Space.VECTOR: Window(config.vector_rows, n, n),
         Space.A: Window(config.rows("A"), n, n),
@@ -62,14 +64,33 @@ def signed(words: npt.NDArray[np.generic]) -> Int:
 
 
 def assemble(program: Sequence[Instruction]) -> dict[Space, Words]:
-    """Host words of a program, from address 0 of the ISSUE and of the FINISH memory on."""
+    """Host words of a program, from address 0 of the ISSUE and of the FINISH memory on.
 
-    def image(words: list[int], row_words: int) -> Words:
-        data = b"".join(word.to_bytes(2 * row_words, "little") for word in words)
-        return np.frombuffer(data, "<u2").astype(np.uint16)
+    Raises GoldenError where the two instructions of a pair ask for different finish words.
+    """
 
-    issue, finish = zip(*(i.encode() for i in program))
-    return {Space.ISSUE: image(list(issue), 4), Space.FINISH: image(list(finish), 8)}
+    def image(words: list[int]) -> Words:
+        return np.frombuffer(b"".join(word.to_bytes(8, "little") for word in words), "<u2").astype(np.uint16)
+
+    halves: list[int] = []
+    for k in range(0, len(program), _PARTS):
+        wanted = {i.finish.encode() for i in program[k : k + _PARTS] if i.op != Op.CONTROL and i.last}
+        if len(wanted) > 1:
+            raise GoldenError(f"instructions at pc {k} and {k + 1}: they share a finish word, and ask for two")
+        word = wanted.pop() if wanted else 0
+        halves += [word & (1 << FINISH_HALF_BITS) - 1, word >> FINISH_HALF_BITS]
+    return {Space.ISSUE: image([i.encode()[0] for i in program]), Space.FINISH: image(halves)}
+
+
+def _check_no_lists(pc: int, i: Instruction) -> None:
+    """Raise where a machine without kept sums is asked for them."""
+    if i.op == Op.SPARSE:
+        raise IllegalInstruction(f"instruction at pc {pc}, field op: the machine keeps no sums (kept_elements is 0)")
+    if i.op == Op.CONTROL:
+        if i.control in _LIST_CONTROLS:
+            raise IllegalInstruction(f"instruction at pc {pc}, field control: the machine has no lists")
+    elif i.finish.keep != Keep.NONE or i.finish.track != Track.NONE:
+        raise GoldenError(f"instruction at pc {pc}: keep and track are used, and kept_elements is 0")
 
 
 class SharedMemory:
@@ -109,10 +130,13 @@ class SharedMemory:
         found = self._decoded.get(pc)
         if found is None:
             try:
-                found = Instruction.decode(self._row(Space.ISSUE, pc), self._row(Space.FINISH, pc))
+                low, high = (self._row(Space.FINISH, pc // _PARTS * _PARTS + part) for part in range(_PARTS))
+                found = Instruction.decode(self._row(Space.ISSUE, pc), low | high << FINISH_HALF_BITS)
             except ValueError as error:
                 field = _FIELDS.get(str(error).rsplit(" ", 1)[-1], "?")
                 raise IllegalInstruction(f"instruction at pc {pc}, field {field}: {error}") from error
+            if not self.config.column_skip:
+                _check_no_lists(pc, found)
             self._decoded[pc] = found
         return found
 

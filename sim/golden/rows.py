@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Rows of accumulators: what dot, term and in add to them, and what a finish word does with them.
+"""Rows of accumulators: what products add to them, and what a finish word does with them.
 
 Everything works on the sequences `index` (n,) and on the loop indices `r` (rows,) at once; arrays are (n, rows, lanes).
 """
@@ -10,16 +10,18 @@ import numpy as np
 
 from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.formats import NORM_BITS, NORM_CLAMP
-from liquid_accel.rtl.isa import AddSource, Factor, Finish, Instruction, Mode, Op, Space, Status
+from liquid_accel.rtl.isa import AddSource, Factor, Finish, Instruction, Mode, Norm, Op, Space, Status
 from liquid_accel.sim.golden import arithmetic
 from liquid_accel.sim.golden.arithmetic import HIGH, MANTISSA_ONE, Bool, Int, sat16, shift_count, split_code
 from liquid_accel.sim.golden.errors import GoldenError
+from liquid_accel.sim.golden.lists import ListUnit
 from liquid_accel.sim.golden.memory import SharedMemory
 from liquid_accel.sim.golden.output import OutputLog
 from liquid_accel.sim.golden.state import Frames, State
 
 NORM_MASK = (1 << NORM_BITS) - 1
 ACCUMULATOR_LIMIT = 1 << 31
+_CHANGE_SHIFT = 4  # of the norm CHANGE_16
 _ELEMENT_SPACES = (Space.A, Space.B, Space.C, Space.S)  # in the order of the bits of e_mask
 
 
@@ -46,11 +48,12 @@ class RowUnit:
         self.config = config
         self.shared = shared
         self.state = state
+        self.lists = ListUnit(config, state)
         self.frames = Frames(*(np.zeros(0, np.int64),) * 3)
         self.log = OutputLog()
 
-    def products(self, i: Instruction, index: Int, r: Int, pointers: tuple[int, ...]) -> Int:
-        """What the instruction adds to the accumulators; `pointers` are the weight pointers of the rows of a dot."""
+    def products(self, pc: int, i: Instruction, index: Int, r: Int, pointers: tuple[int, ...]) -> Int:
+        """What the instruction adds to the accumulators; `pointers` are the weight pointers of the rows of a matrix."""
         lanes = self.config.lanes
         vector, state = self.state.banks[Space.VECTOR], self.state
         parity = state.parity[index] if i.x_par else None
@@ -59,6 +62,11 @@ class RowUnit:
             x = vector.read(index, rows, parity).reshape(len(index), -1)[:, : i.cols]
             # Sums stay within 2**15 * 2**7 * 2**8.
             sums = arithmetic.matrix_product(x.astype(np.float64), self.shared.weight_block(pointers, i.cols))
+            return sums.reshape(len(index), len(r), lanes)
+        if i.op == Op.SPARSE:
+            # A column's deltas add up to less than 2**15 * 2**8.
+            moved = self.lists.operands(pc, i, index)
+            sums = arithmetic.matrix_product(moved, self.shared.weight_block(pointers, i.cols))
             return sums.reshape(len(index), len(r), lanes)
         if i.op == Op.TERM:
             x = vector.read(index, i.x + (r if i.indexed else 0 * r), parity)
@@ -79,10 +87,10 @@ class RowUnit:
         """The next words of the frames' inputs, 0 past their end."""
         words, state = self.frames.words, self.state
         count = shape[1] * shape[2]
-        at = state.taken[index][:, None] + np.arange(count)
+        at = state.inputs_taken[index][:, None] + np.arange(count)
         valid = at < words.shape[2]
         q = words[index[:, None], self.frames.current[index][:, None], np.where(valid, at, 0)]
-        state.taken[index] = np.minimum(state.taken[index] + count, words.shape[2])
+        state.inputs_taken[index] = np.minimum(state.inputs_taken[index] + count, words.shape[2])
         return np.where(valid, arithmetic.signed16(q), 0).reshape(shape)
 
     def _pre(self, pc: int, f: Finish, index: Int, rows: Int, acc: Int, scale: Int, events: Events) -> Int:
@@ -105,6 +113,9 @@ class RowUnit:
             q = self._saturate(q + state.banks[Space.A].read(index, f.a + rows), f.quiet_pre, events)
         elif f.a_sel == AddSource.LOG_DT:
             q = self._saturate(q + state.log2_dt[index][:, None, None], f.quiet_pre, events)
+        elif f.a_sel == AddSource.LOG_STEP:
+            log2_step = arithmetic.log2_step(state.controller.step_code[index])
+            q = self._saturate(q + log2_step[:, None, None], f.quiet_pre, events)
         if f.mode != Mode.IDENTITY:
             table, rise = self.shared.table(pc, f.table)
             q, clamped = arithmetic.function_unit(q, f.mode, table, rise, self.config.state_frac_bits)
@@ -142,10 +153,12 @@ class RowUnit:
         state, events = self.state, Events(acc.shape)
         rows = r if f.indexed else 0 * r
         parity = state.parity[index]
+        if f.keep:
+            acc = self.lists.keep(f.keep, f.m + rows, index, acc)
         d = self._pre(pc, f, index, rows, acc, scale, events)
         if f.sub or f.add:
             base = state.banks[Space.B].read(index, f.b + rows, parity if f.b_par else None)
-        out = self._scaled(f, index, rows, d - base if f.sub else d, events)
+        change = out = self._scaled(f, index, rows, d - base if f.sub else d, events)
         if f.add:
             out = self._saturate(out + base, f.quiet_post, events)
         if f.v_en:
@@ -157,7 +170,8 @@ class RowUnit:
             self.push(pc, index, out.reshape(len(index), -1))
         c = state.controller
         if f.norm:
-            squares = np.minimum(np.abs(out), NORM_CLAMP) ** 2
+            y = np.abs(out if f.norm == Norm.OUT else change)
+            squares = np.minimum(y >> _CHANGE_SHIFT if f.norm == Norm.CHANGE_16 else y, NORM_CLAMP) ** 2
             c.norm[index] = (c.norm[index] + squares.sum(axis=(1, 2))) & NORM_MASK
         if f.peak:
             c.peak[index] |= np.bitwise_or.reduce(np.minimum(np.abs(out), HIGH), axis=(1, 2))
@@ -166,6 +180,8 @@ class RowUnit:
             state.saturations[index] += count
             state.status[index] |= np.where(count > 0, int(Status.SATURATED), 0)
             c.saturated[index] |= count > 0
+        if f.track:
+            self.lists.track(pc, f.track, f.t + rows, rows, index, out)
 
     def push(self, pc: int, index: Int, words: Int) -> None:
         """`words` (n, k) to the output FIFOs."""

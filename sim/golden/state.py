@@ -43,9 +43,21 @@ class Bank:
         """A view of shape (batch, words)."""
         return self.data.reshape(batch, -1)
 
+    def select(self, batch: int, index: Int) -> Bank:
+        """A copy that holds the sequences `index` of a `batch`."""
+        chosen = copy.copy(self)
+        chosen.data = self.per_sequence(batch)[index].reshape(-1, self.data.shape[1])
+        return chosen
 
-COUNTERS = ("cycles", "rhs_evals", "accepted", "rejected", "mac_cycles", "saturations", "status")
-_REGISTERS = ("pc", "r", "loop_start", "loop_count", "parity", "wp", "log2_dt", "pool", "flags", "taken", *COUNTERS)
+
+LISTS = 4
+SCALARS = 256  # words of S, and of IDX beside it
+COUNTERS = ("cycles", "rhs_evals", "accepted", "rejected", "mac_cycles", "saturations", "skipped", "status")
+_REGISTERS = (
+    "pc", "r", "loop_start", "loop_count", "again", "parity", "wp", "log2_dt", "pool", "flags", "inputs_taken",
+    "taken_first", "taken_count", "tracked_list", "track_offset", "track_threshold", *COUNTERS,
+)  # fmt: skip
+_ROWS = ("counting", "accumulators", "scale", "list_start", "list_end", "columns")  # with a row for each sequence
 
 
 @dataclass
@@ -60,7 +72,9 @@ class Frames:
 class State:
     """Registers are arrays of shape (batch,); `accumulators` and `scale` are (batch, lanes).
 
-    `loop_count` 0 stands for no loop. `counting` says whether costs are added to `cycles`.
+    `loop_count` 0 stands for no loop, `again` is what is left of REPEAT. `counting` says whether costs are added to
+    `cycles`. Lists: `list_start` and `list_end` are (batch, LISTS), `taken_*` is what TAKE left, `track*` what TRACK
+    set. What the host does not see: `kept` is M, `operands` is X, `columns` is IDX, (batch, SCALARS).
     """
 
     pc: Int
@@ -72,13 +86,20 @@ class State:
     log2_dt: Int
     pool: Int
     flags: Int
-    taken: Int
+    again: Int
+    inputs_taken: Int
+    taken_first: Int
+    taken_count: Int
+    tracked_list: Int
+    track_offset: Int
+    track_threshold: Int
     cycles: Int
     rhs_evals: Int
     accepted: Int
     rejected: Int
     mac_cycles: Int
     saturations: Int
+    skipped: Int
     status: Int
 
     def __init__(self, config: LiquidConfig, batch: int) -> None:
@@ -88,21 +109,22 @@ class State:
         self.counting: Bool = np.zeros(batch, np.bool_)
         self.accumulators: Int = np.zeros((batch, config.lanes), np.int64)
         self.scale: Int = np.zeros((batch, config.lanes), np.int64)
+        self.list_start: Int = np.zeros((batch, LISTS), np.int64)
+        self.list_end: Int = np.zeros((batch, LISTS), np.int64)
+        self.columns: Int = np.zeros((batch, SCALARS), np.int64)
         layout = windows(config)
         self.banks = {space: Bank(batch, layout[space].rows, config.lanes) for space in WRITABLE}
+        self.kept, self.operands = (Bank(batch, config.rows("K"), config.lanes) for _ in range(2))
         self.controller = ControllerState.reset(batch)
 
     def select(self, index: Int) -> State:
         """A copy that holds the sequences `index`, which may repeat."""
         part = copy.copy(self)
         part.batch = len(index)
-        for name in (*_REGISTERS, "counting", "accumulators", "scale"):
+        for name in (*_REGISTERS, *_ROWS):
             setattr(part, name, getattr(self, name)[index])
-        part.banks = {}
-        for space, bank in self.banks.items():
-            chosen = copy.copy(bank)
-            chosen.data = bank.per_sequence(self.batch)[index].reshape(-1, bank.data.shape[1])
-            part.banks[space] = chosen
+        part.banks = {space: bank.select(self.batch, index) for space, bank in self.banks.items()}
+        part.kept, part.operands = (bank.select(self.batch, index) for bank in (self.kept, self.operands))
         part.controller = self.controller.take(index)
         return part
 

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Distances that the golden machine checks: what comes a cycle too early is found."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from golden_programs import (
+    CONFIG,
+    DRAIN,
+    Array,
+    N,
+    control,
+    done,
+    frame,
+    header,
+    machine,
+    row,
+    run,
+)
+
+from liquid_accel.rtl.isa import (
+    E_A,
+    E_B,
+    E_C,
+    E_S,
+    AddSource,
+    Control,
+    Factor,
+    Finish,
+    Instruction,
+    Op,
+    Space,
+)
+from liquid_accel.sim.golden import GoldenError, GoldenMachine
+
+
+def hazard(*program: Instruction, match: str | None, frames: Sequence[Array] = ()) -> None:
+    m = machine([frame(), *program, *done()], check_hazards=True)
+    m.load(Space.VECTOR, 60 * N, [1, 2, 3, 4])
+    if match is None:
+        run(m, *(frames or [header(dt=100)]))
+    else:
+        with pytest.raises(GoldenError, match=match):
+            run(m, *(frames or [header(dt=100)]))
+
+
+def nop(cycles: int) -> Instruction:
+    return control(Control.NOP, stall=cycles - 1)
+
+
+TO_V, TO_A = Finish(v=20, v_en=1), Finish(e=3, e_mask=E_A)
+# The snapshot is a slot after a term; its last lane is written in cycle 5 + 15 + 3 after it: 23 cycles lie between.
+GAP = 5 + 15 + N - 1
+
+
+@pytest.mark.parametrize(
+    ("writer", "reader", "gap"),
+    [
+        (row(TO_V), row(Finish(), x=20), GAP),
+        (row(TO_V), Instruction(op=Op.DOT, x=20, cols=4, last=1), GAP),
+        # The second row is read N slots later.
+        (row(TO_V), Instruction(op=Op.DOT, x=19, cols=8, last=1), GAP - N),
+        (row(Finish(e=3, e_mask=E_S)), row(Finish(), w=3 * N + 1), GAP - 2),
+        # Written at stage 15, read at stages 2, 8 and 9 of a row whose snapshot is 2 slots after the gap.
+        (row(TO_A), row(Finish(a=3, a_sel=AddSource.MEMORY)), 15 - 2 - 1),
+        (row(Finish(e=3, e_mask=E_B)), row(Finish(b=3, sub=1)), 15 - 8 - 1),
+        (row(Finish(e=3, e_mask=E_C)), row(Finish(c=3, c_sel=Factor.MEMORY, c_shift=31)), 15 - 9 - 1),
+        (row(TO_V), control(Control.PLAN), GAP),
+        (row(TO_V), control(Control.DECIDE), GAP),
+        (row(Finish(norm=1)), control(Control.DECIDE), GAP + 3),
+        (row(Finish(out=1)), control(Control.EMIT), GAP),
+        (row(Finish(out=1)), control(Control.DONE), GAP),
+    ],
+)
+def test_what_comes_a_cycle_too_early_is_found(writer: Instruction, reader: Instruction, gap: int) -> None:
+    hazard(writer, nop(gap), reader, match=None)
+    hazard(writer, nop(gap - 1), reader, match="hazard at pc 3")
+
+
+def test_snapshots_are_a_row_apart_and_scales_need_more() -> None:
+    hazard(row(TO_V), row(TO_A, stall=N - 2), match=None)
+    hazard(row(TO_V), row(TO_A, stall=N - 3), match=f"snapshot is {N - 1} slots")
+    scaled = Instruction(op=Op.DOT, x=60, cols=N + 2, last=1, finish=Finish(row_scaled=1))
+    hazard(row(TO_V), scaled, match=None)
+    hazard(row(TO_V), replace(scaled, cols=N + 1), match="load its scales")
+
+
+def test_a_new_frame_waits_for_rows_that_could_count_in_it() -> None:
+    frames = [header(dt=100), header(dt=100)]
+    late = [control(Control.DONE, stall=2), row(Finish(out=1)), control(Control.JUMP)]
+    hazard(*late, match="FRAME", frames=frames)
+    hazard(*late[:2], control(Control.JUMP, stall=GAP), match=None, frames=frames)
+    quiet = row(Finish(out=1, quiet_pre=1, quiet_post=1))
+    hazard(replace(late[0], stall=DRAIN), quiet, late[2], match=None, frames=frames)
+
+
+def test_hazards_are_checked_on_one_sequence() -> None:
+    with pytest.raises(ValueError, match="one sequence"):
+        GoldenMachine(CONFIG, 2, check_hazards=True)
