@@ -10,7 +10,7 @@ import numpy.typing as npt
 from liquid_accel.checkpoint import Checkpoint
 from liquid_accel.data import Dataset
 from liquid_accel.errors import UserError
-from liquid_accel.training import Recipe, Report, train_checkpoint
+from liquid_accel.training import train_checkpoint
 
 EVALUATION_STEPS = 4
 
@@ -49,32 +49,28 @@ def seed_study(
     train: Dataset,
     test: Dataset,
     seeds: int = 5,
-    *,
-    form: str = "input",
-    hidden_size: int = 64,
-    epochs: int | None = None,
-    progress: bool | Report = True,
-    recipe: Recipe | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Train with seeds 0 .. `seeds` - 1 on all of `train`; accuracy of each on `test`, mean and standard deviation.
 
+    `options` are those of `train_checkpoint`, in the functions below too.
     Keys: `accuracies` (a number a seed), `accuracy_mean`, `accuracy_sd` (of a sample, 0 for one seed), `seeds`,
     `solver`, `steps`. `study_table` prints it.
     """
+    from liquid_accel.sim import reference
+
     if seeds < 1:
         raise UserError(f"seeds is {seeds}; expected at least 1")
     results = []
     for seed in range(seeds):
-        checkpoint = train_checkpoint(
-            train, form=form, hidden_size=hidden_size, seed=seed, epochs=epochs, progress=progress, recipe=recipe
-        )
+        checkpoint = train_checkpoint(train, seed=seed, **options)
         results.append(accuracy(checkpoint, test))
     return {
         "seeds": list(range(seeds)),
         "accuracies": results,
         "accuracy_mean": float(np.mean(results)),
         "accuracy_sd": float(np.std(results, ddof=1)) if seeds > 1 else 0.0,
-        "solver": "fused",
+        "solver": reference.default_solver(checkpoint),
         "steps": EVALUATION_STEPS,
     }
 
@@ -90,12 +86,7 @@ def study_table(study: dict[str, Any]) -> str:
 def select_seed(
     train: Dataset,
     seeds: int = 5,
-    *,
-    form: str = "input",
-    hidden_size: int = 64,
-    epochs: int | None = None,
-    progress: bool | Report = True,
-    recipe: Recipe | None = None,
+    **options: Any,
 ) -> tuple[int, list[float]]:
     """The seed whose network, trained on four fifths of `train`, does best on the last fifth; and all accuracies.
 
@@ -106,9 +97,7 @@ def select_seed(
     part, validation = split(train)
     ranks: list[tuple[float, float, int]] = []
     for seed in range(seeds):
-        checkpoint = train_checkpoint(
-            part, form=form, hidden_size=hidden_size, seed=seed, epochs=epochs, progress=progress, recipe=recipe
-        )
+        checkpoint = train_checkpoint(part, seed=seed, **options)
         right, loss = _figures(checkpoint, validation)
         ranks.append((-right, loss, seed))
     return min(ranks)[2], [-rank[0] for rank in ranks]
@@ -117,7 +106,7 @@ def select_seed(
 def train_selected(train: Dataset, seeds: int = 5, **options: Any) -> Checkpoint:
     """Choose a seed as `select_seed` does, then train with it on all of `train`; the choice goes on record.
 
-    `options` are those of `select_seed`. The shipped checkpoint was made by `train_selected(train)`.
+    The shipped checkpoint was made by `train_selected(train)`.
     """
     seed, accuracies = select_seed(train, seeds, **options)
     checkpoint = train_checkpoint(train, seed=seed, **options)

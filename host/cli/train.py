@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from liquid_accel.cli.common import (
     add_json,
     check_output,
     note,
-    offer,
     per_cent,
     positive_int,
     print_json,
@@ -24,26 +24,51 @@ from liquid_accel.errors import UserError
 
 EXAMPLE = """  liquid train japanese-vowels -o model.safetensors
   liquid train japanese-vowels --select 5 -o model.safetensors    # how the shipped checkpoint was made
+  liquid train TRAIN.npz --cell gru --layers 2 -o model.safetensors
   liquid train TRAIN.npz --cell ltc --seeds 5 --test TEST.npz"""
 APPS = {"japanese-vowels": "japanese_vowels"}
 
 
 def add(subparsers: Subparsers) -> None:
     """Add the subcommand."""
-    from liquid_accel.training import CELLS, PLANNED_CELLS
+    from liquid_accel.architecture import CELLS
 
     parser = subcommand(subparsers, "train", run, "train a liquid network on labelled sequences", EXAMPLE)
     parser.add_argument("data", metavar="APP|DATA.npz", help=f"a data set, or an application: {', '.join(APPS)}")
     parser.add_argument(
-        "--cell", default="ltc", choices=(*CELLS, *PLANNED_CELLS), metavar="CELL",
-        help=f"kind of the recurrent cell (default: ltc), one of {offer(CELLS, PLANNED_CELLS)}",
+        "--cell", default="ltc", choices=CELLS, metavar="CELL",
+        help=f"kind of the recurrent cell (default: ltc), one of {', '.join(CELLS)}",
     )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="MODEL.safetensors", help="the checkpoint to write")
     parser.add_argument(
         "--form", default="input", choices=("input", "literal"),
-        help="inputs act inside the activation too, or through the time constants alone (default: input)",
+        help="of ltc: inputs act inside the activation too, or through the time constants alone (default: input)",
     )  # fmt: skip
-    parser.add_argument("--hidden-size", type=positive_int, default=64, metavar="N", help="neurons (default: 64)")
+    parser.add_argument("--tau-recurrent", action="store_true", help="of ltc: the state acts on the time constants too")
+    parser.add_argument(
+        "--density", type=float, default=1.0, metavar="P",
+        help="of ltc-synaptic: fraction of the pairs of neurons with a synapse, drawn at random (default: 1, all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mode", default="default", choices=("default", "no_gate"), help="of cfc: how its two heads join",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hidden", "--hidden-size", dest="hidden_size", type=positive_int, default=64, metavar="N",
+        help="neurons of a cell (default: 64)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--layers", dest="depth", type=positive_int, default=1, metavar="N", help="cells, stacked (default: 1)"
+    )
+    parser.add_argument(
+        "--projection", type=int, metavar="P", help="width of the layer in front; 0: none (default: that of the cells)"
+    )
+    parser.add_argument(
+        "--mean", default="last", choices=("last", "all"), help="cells that the read-out sees (default: last)"
+    )
+    parser.add_argument(
+        "--skip-threshold", type=float, default=0.0, metavar="T",
+        help="train as on a machine that skips columns whose input moved by no more than T (default: 0, off)",
+    )  # fmt: skip
     parser.add_argument("--epochs", type=positive_int, metavar="N", help="passes over the data (default: the recipe's)")
     parser.add_argument("--seed", type=int, metavar="S", help="of weights and batches (default: 0)")
     parser.add_argument(
@@ -94,19 +119,30 @@ def _paths(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
         raise UserError(f"{arguments.data}: {error}") from None
 
 
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Those of `train_checkpoint`, once they have been found sound."""
+    from liquid_accel.training import Architecture, Recipe
+
+    shape = {field.name: getattr(arguments, field.name) for field in fields(Architecture)}
+    Architecture(**shape)
+    if not 0 <= arguments.skip_threshold < float("inf"):
+        raise UserError(f"--skip-threshold: {arguments.skip_threshold}; expected a number of at least 0")
+    return shape | {"epochs": arguments.epochs, "recipe": Recipe(skip_threshold=arguments.skip_threshold)}
+
+
 def _train(arguments: argparse.Namespace, train: Any, test: Any) -> int:
     from liquid_accel import checkpoint
     from liquid_accel.evaluate import accuracy, train_selected
     from liquid_accel.training import check, train_checkpoint
 
-    check(train, arguments.cell, arguments.form, arguments.hidden_size, arguments.epochs)
+    options = _options(arguments)
+    check(train, arguments.epochs)
     output = check_output(arguments.output, "the checkpoint")
-    options = {name: getattr(arguments, name) for name in ("form", "hidden_size", "epochs")}
     if arguments.select:
         note(f"choosing one of {arguments.select} seeds on a held-back fifth of {train.name}, then training on all")
         model = train_selected(train, arguments.select, **options)
     else:
-        model = train_checkpoint(train, cell=arguments.cell, seed=arguments.seed or 0, **options)
+        model = train_checkpoint(train, seed=arguments.seed or 0, **options)
     checkpoint.save(model, output)
     found = {
         "checkpoint": str(output), "seed": model.training["seed"], "train_accuracy": accuracy(model, train),
@@ -129,11 +165,7 @@ def _train(arguments: argparse.Namespace, train: Any, test: Any) -> int:
 def _study(arguments: argparse.Namespace, train: Any, test: Any) -> int:
     from liquid_accel.evaluate import seed_study, study_table
 
-    if arguments.cell != "ltc":
-        raise UserError(f"cell '{arguments.cell}' is not available yet; available: ltc")
-    study = seed_study(
-        train, test, arguments.seeds, form=arguments.form, hidden_size=arguments.hidden_size, epochs=arguments.epochs
-    )
+    study = seed_study(train, test, arguments.seeds, **_options(arguments))
     if arguments.json:
         print_json(study)
     else:

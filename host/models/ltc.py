@@ -7,24 +7,26 @@ from typing import Any
 import torch
 from torch import nn
 
-from liquid_accel.models.solvers import SOLVERS, Activation
+from liquid_accel.layers import Ltc
+from liquid_accel.models.cell import Cell, inverse_softplus, spacing
+from liquid_accel.models.solvers import SOLVERS, Activation, coupled
 
 # Time constants at birth, in units of the frame spacing: shorter than a frame to a few frames.
 TAU_RANGE = (0.2, 4.0)
 FORMS = ("input", "literal")
 
 
-class LTC(nn.Module):
+class LTC(Cell):
     """A layer of H liquid neurons driven by I features.
 
         tau_i dh_i/dt = -h_i + sigma( sum_j W_ij h_j + [sum_k U_ik x_k] + b_i )
-        tau_i         = phi( sum_k V_ik x_k + c_i )
+        tau_i         = phi( sum_k V_ik x_k + [sum_j R_ij h_j] + c_i )
 
-    `form="input"` keeps the bracketed term; `form="literal"` is the article's equation to the letter, where
-    the input acts through tau alone. `x` is (B, T, I), or (T, I) for one sequence, and is held over each
-    frame; `dt` is the spacing of frames in the unit of tau: a number, (T,) or (B, T); dt = 0 advances
-    nothing; for one below 0 or not finite `ValueError` is raised. The result is the state at the end of each
-    frame, (B, T, H).
+    `form="input"` keeps the term U x; `form="literal"` is the article's equation to the letter, where the input
+    acts through tau alone. `tau_recurrent` adds R h, evaluated wherever sigma is. `x` is (B, T, I), or (T, I) for
+    one sequence, and is held over each frame; `dt` is the spacing of frames in the unit of tau: a number, (T,) or
+    (B, T); dt = 0 advances nothing; for one below 0 or not finite `ValueError` is raised. The result is the state
+    at the end of each frame, (B, T, H).
 
     `solver` is "fused" (order 1), "expeuler" (order 1) or "rk4" (order 4) with `steps` sub-steps a frame;
     both may be changed between calls. Cost a frame: steps (rk4: 4 steps) products of H x H.
@@ -43,6 +45,7 @@ class LTC(nn.Module):
         solver: str = "fused",
         steps: int = 4,
         return_state: bool = False,
+        tau_recurrent: bool = False,
     ) -> None:
         super().__init__()
         if in_features < 1 or out_features < 1:
@@ -61,6 +64,8 @@ class LTC(nn.Module):
         self.input_weight = nn.Parameter(torch.empty(out_features, in_features)) if form == "input" else None
         self.tau_weight = nn.Parameter(torch.empty(out_features, in_features))
         self.tau_bias = nn.Parameter(torch.empty(out_features))
+        square = torch.empty(out_features, out_features)
+        self.tau_recurrent_weight = nn.Parameter(square) if tau_recurrent else None
         self.reset_parameters()
 
     @torch.no_grad()
@@ -73,10 +78,12 @@ class LTC(nn.Module):
         nn.init.normal_(self.tau_weight, std=0.5 / math.sqrt(self.in_features))
         low, high = (math.log(tau) for tau in TAU_RANGE)
         tau = torch.exp(torch.empty_like(self.tau_bias).uniform_(low, high))
-        self.tau_bias.copy_(torch.log(torch.expm1(tau)))  # the inverse of softplus
+        self.tau_bias.copy_(inverse_softplus(tau))
+        if self.tau_recurrent_weight is not None:
+            nn.init.normal_(self.tau_recurrent_weight, std=0.5 / math.sqrt(self.out_features))
 
     def tau(self, x: torch.Tensor) -> torch.Tensor:
-        """Time constants of each frame, (..., H), in the unit of dt."""
+        """Time constants of each frame, (..., H), in the unit of dt; those of h = 0 with `tau_recurrent`."""
         result: torch.Tensor = self.tau_activation(nn.functional.linear(x, self.tau_weight, self.tau_bias))
         return result
 
@@ -86,30 +93,54 @@ class LTC(nn.Module):
         if single:
             x = x.unsqueeze(0)
         batch, frames, _ = x.shape
-        spacing = torch.as_tensor(dt, dtype=x.dtype, device=x.device)
-        try:
-            spacing = spacing.expand(batch, frames)
-        except RuntimeError:
-            shape = tuple(spacing.shape)
-            raise ValueError(f"dt must be a number, ({frames},) or ({batch}, {frames}), not {shape}") from None
+        times = spacing(dt, x).unsqueeze(-1)
         if self.input_weight is None:
             drive = self.bias.expand(batch, frames, self.out_features)
         else:
             drive = nn.functional.linear(x, self.input_weight, self.bias)
-        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        # A trace would keep the outcome as a constant.
-        if not tracing and not bool((torch.isfinite(spacing) & (spacing >= 0)).all()):
-            raise ValueError("dt must be finite and at least 0")
-        tau, solve = self.tau(x), SOLVERS[self.solver]
         h = x.new_zeros(batch, self.out_features) if state is None else state
-        states = []
-        per_frame = zip(drive.unbind(1), tau.unbind(1), spacing.unsqueeze(-1).unbind(1), strict=True)
-        for frame_drive, frame_tau, frame_dt in per_frame:
-            h = solve(h, frame_drive, frame_tau, self.recurrent_weight, frame_dt, self.activation, self.steps)
-            states.append(h)
-        result = torch.stack(states, 1)
+        if self.tau_recurrent_weight is None and not (self.training and self.skip_threshold > 0):
+            result, h = self._plain(drive, self.tau(x), times, h)
+        else:
+            result, h = self._coupled(x, drive, times, h)
         result, h = (result[0], h[0]) if single else (result, h)
         return (result, h) if self.return_state else result
+
+    def _plain(
+        self, drive: torch.Tensor, tau: torch.Tensor, times: torch.Tensor, h: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        states, solve = [], SOLVERS[self.solver]
+        for frame_drive, frame_tau, frame_dt in zip(drive.unbind(1), tau.unbind(1), times.unbind(1), strict=True):
+            h = solve(h, frame_drive, frame_tau, self.recurrent_weight, frame_dt, self.activation, self.steps)
+            states.append(h)
+        self.keep(tau)
+        return torch.stack(states, 1), h
+
+    def _coupled(
+        self, x: torch.Tensor, drive: torch.Tensor, times: torch.Tensor, h: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        slow = nn.functional.linear(x, self.tau_weight, self.tau_bias)
+        seen, states, taus = self.skipper(self.out_features, x), [], []
+        for frame_drive, frame_slow, frame_dt in zip(drive.unbind(1), slow.unbind(1), times.unbind(1), strict=True):
+
+            def rate(
+                h: torch.Tensor, drive: torch.Tensor = frame_drive, slow: torch.Tensor = frame_slow
+            ) -> tuple[torch.Tensor, torch.Tensor]:
+                held = seen(h)
+                f = self.activation(torch.addmm(drive, held, self.recurrent_weight.t()))
+                if self.tau_recurrent_weight is not None:
+                    slow = torch.addmm(slow, held, self.tau_recurrent_weight.t())
+                taus.append(self.tau_activation(slow))
+                return f, taus[-1]
+
+            h = coupled(self.solver, h, rate, frame_dt, self.steps)
+            states.append(h)
+        self.keep(torch.stack(taus, 1))
+        return torch.stack(states, 1), h
+
+    def layer(self, name: str) -> Ltc:
+        """Its description in a checkpoint; the functions are tanh and softplus there."""
+        return Ltc(name, self.form, tau_recurrent=self.tau_recurrent_weight is not None)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, form={self.form}, solver={self.solver}, steps={self.steps}"

@@ -15,6 +15,8 @@ from collections.abc import Callable
 import torch
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
+# (f, tau) at a state, both (B, H).
+Rate = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 FrameSolver = Callable[
     [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, Activation, int], torch.Tensor
 ]
@@ -67,17 +69,42 @@ def rk4(
     steps: int,
 ) -> torch.Tensor:
     """Classical Runge-Kutta of order 4; explicit, so it diverges where dt/n is large against tau."""
-    step, transposed = dt / steps, weight.t()
+    transposed = weight.t()
 
     def slope(state: torch.Tensor) -> torch.Tensor:
         return (activation(torch.addmm(u, state, transposed)) - state) / tau
 
+    return runge_kutta4(h, slope, dt / steps, steps)
+
+
+def runge_kutta4(
+    h: torch.Tensor, slope: Callable[[torch.Tensor], torch.Tensor], step: torch.Tensor, steps: int
+) -> torch.Tensor:
+    """`steps` steps of length `step` (B, 1) of the classical method on dh/dt = slope(h)."""
     for _ in range(steps):
         k1 = slope(h)
         k2 = slope(h + 0.5 * step * k1)
         k3 = slope(h + 0.5 * step * k2)
         k4 = slope(h + step * k3)
         h = h + step / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+    return h
+
+
+def coupled(name: str, h: torch.Tensor, rate: Rate, dt: torch.Tensor, steps: int) -> torch.Tensor:
+    """The solver of that name where (f, tau) = rate(h) is evaluated anew each time: for time constants that depend on
+    the state, and for products with a column skipped here and there."""
+    step = dt / steps
+    if name == "rk4":
+
+        def slope(state: torch.Tensor) -> torch.Tensor:
+            f, tau = rate(state)
+            return (f - state) / tau
+
+        return runge_kutta4(h, slope, step, steps)
+    for _ in range(steps):
+        f, tau = rate(h)
+        z = step / tau
+        h = torch.lerp(h, f, z / (1.0 + z) if name == "fused" else -torch.expm1(-z))
     return h
 
 
