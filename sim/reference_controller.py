@@ -112,7 +112,9 @@ class Steps:
     def enter(self, rows: Indices, dt: Array) -> None:
         """A frame of length `dt` (R,) begins."""
         first = dt if self.first is None else np.full(rows.size, self.first)
-        size = self.jump_size[rows] if self.controller.jump else self.size[rows]
+        # A frame whose budget ended before its first accepted step leaves the size that it had come to.
+        own = self.controller.jump & ~self.opening[rows]
+        size = np.where(own, self.jump_size[rows], self.size[rows])
         self.size[rows] = np.where(np.isnan(size), np.clip(first, self.smallest, self.largest), size)
         self.opening[rows] = True
 
