@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from liquid_accel import checkpoint, description
-from liquid_accel.checkpoint import Checkpoint, Features, Linear, Ltc, Mean, Task
+from liquid_accel.checkpoint import (
+    Cfc,
+    Checkpoint,
+    Ctrnn,
+    Features,
+    Gru,
+    Layer,
+    Linear,
+    Lstm,
+    Ltc,
+    Mean,
+    Node,
+    Synaptic,
+    Task,
+)
 from liquid_accel.errors import UserError
 from liquid_accel.shipped import shipped
 
@@ -85,7 +99,22 @@ F32 = np.float32
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"layers": [MEAN, {"kind": "conv"}]}, "unknown layer 'conv' at layers[1]; supported: linear, ltc, ltc-synaptic"),
+        ({"layers": [MEAN, {"kind": "conv"}]}, "unknown layer 'conv' at layers[1]; supported: linear, ltc, ltc-syn"),
+        ({"layers": [{"kind": ["gru"]}]}, "unknown layer ['gru'] at layers[0]; supported: "),
+        ({"layers": [{**LTC, "tau_activation": "softplus", "taus": 3}]}, "layers[0].taus is unknown; expected, for"),
+        ({"layers": [{**LTC, "tau_activation": "softplus", "tau_recurrent": 1}]}, "tau_recurrent is 1; expected true"),
+        ({"layers": [{"kind": "mean", "of": "most"}]}, "layers[0].of is 'most'"),
+        ({"layers": [{"kind": "mean", "of": "all"}]}, "layers[0].of is 'all'; expected a cell in front of it"),
+        ({"layers": [{"kind": "gru", "name": "g", "activation": "tanh"}]}, "layers[0].activation is unknown"),
+        ({"layers": [{"kind": "gru", "name": "g"}]}, "tensor 'g.bias_hh' is missing"),
+        ({"layers": [{"kind": "ltc-synaptic", "name": "s", "unfolds": 0}]}, "unfolds is 0; expected a whole number"),
+        ({"layers": [{"kind": "ltc-synaptic", "name": "s", "unfolds": True}]}, "unfolds is True; expected a whole"),
+        ({"layers": [{"kind": "cfc", "name": "c", "mode": "pure"}]}, "layers[0].mode is 'pure'"),
+        ({"layers": [{"kind": "cfc", "name": "c", "backbone_activation": "gelu"}]}, "backbone_activation is 'gelu'"),
+        ({"layers": [{"kind": "cfc", "name": "c", "backbone_layers": 10**9}]}, "backbone_layers is 1000000000"),
+        ({"layers": [{"kind": "node", "name": "n"}]}, "activations is None; expected a list of 1 to 16"),
+        ({"layers": [{"kind": "node", "name": "n", "activations": []}]}, "activations is []; expected a list"),
+        ({"layers": [{"kind": "node", "name": "n", "activations": ["tanh", "sin"]}]}, "activations[1] is 'sin'"),
         ({"layers": [{"kind": "linear", "name": "p", "activation": "relu"}]}, "layers[0].activation is 'relu'"),
         ({"layers": [{"kind": "ltc", "name": "l", "activation": None}]}, "layers[0].activation is None"),
         ({"layers": [{**LTC, "tau_activation": "exp"}]}, "tau_activation is 'exp'"),
@@ -126,6 +155,70 @@ def test_bad_descriptions_are_refused_by_name(tmp_path: Path, change: dict[str, 
         checkpoint.load(path)
     assert str(path) in str(caught.value)
     assert words in str(caught.value)
+
+
+H, X = 4, 2
+SYNAPSES = {"w": 0.5, "sigma": 3.0, "mu": 0.3, "erev": -1.0, "mask": 1.0}
+# A cell with an input of X and H units, and the shapes of its tensors.
+CELLS: list[tuple[Layer, dict[str, tuple[int, ...]]]] = [
+    (Ltc("c", tau_recurrent=True), {
+        "recurrent_weight": (H, H), "bias": (H,), "input_weight": (H, X), "tau_weight": (H, X),
+        "tau_recurrent_weight": (H, H), "tau_bias": (H,)}),
+    (Ctrnn("c", "sigmoid"), {"recurrent_weight": (H, H), "input_weight": (H, X), "bias": (H,), "tau_bias": (H,)}),
+    (Gru("c"), {"weight_ih": (3 * H, X), "weight_hh": (3 * H, H), "bias_ih": (3 * H,), "bias_hh": (3 * H,)}),
+    (Lstm("c"), {"weight_ih": (4 * H, X), "weight_hh": (4 * H, H), "bias_ih": (4 * H,), "bias_hh": (4 * H,)}),
+    (Cfc("c", 2, "relu", "no_gate"), {
+        "backbone.0.weight": (7, X + H), "backbone.0.bias": (7,), "backbone.1.weight": (5, 7), "backbone.1.bias": (5,),
+        **{f"{head}.weight": (H, 5) for head in ("ff1", "ff2", "time_a", "time_b")},
+        **{f"{head}.bias": (H,) for head in ("ff1", "ff2", "time_a", "time_b")}}),
+    (Node("c", ("softplus", None)), {
+        "input_weight": (6, X), "layers.0.weight": (6, H), "layers.0.bias": (6,), "layers.1.weight": (H, 6),
+        "layers.1.bias": (H,)}),
+    (Synaptic("c", 3), {
+        **dict.fromkeys(SYNAPSES, (H, H)), **{f"sensory_{name}": (X, H) for name in SYNAPSES},
+        **dict.fromkeys(("gleak", "vleak", "cm", "output_w", "output_b"), (H,)), "input_w": (X,), "input_b": (X,)}),
+]  # fmt: skip
+
+
+def one_cell(layer: Layer, shapes: dict[str, tuple[int, ...]], **more: Any) -> Checkpoint:
+    tensors = {f"c.{name}": np.full(shape, SYNAPSES.get(name.removeprefix("sensory_"), 0.5), F32)
+               for name, shape in shapes.items()} | more  # fmt: skip
+    features = Features((0.0,) * X, (1.0,) * X, ((-1.0, 1.0),) * X)
+    return Checkpoint((layer, Mean("all")), tensors, features, Task("regression"))
+
+
+@pytest.mark.parametrize(("layer", "shapes"), CELLS, ids=lambda value: getattr(value, "kind", ""))
+def test_every_cell_comes_back(tmp_path: Path, layer: Layer, shapes: dict[str, tuple[int, ...]]) -> None:
+    model = one_cell(layer, shapes)
+    checkpoint.save(model, tmp_path / "m")
+    back = checkpoint.load(tmp_path / "m")
+    assert back.layers == (layer, Mean("all"))
+    assert back.layer_widths() == (X, H, H)
+    for name, shape in shapes.items():
+        wrong = {f"c.{name}": np.zeros((*shape, 1), F32)}
+        with pytest.raises(UserError, match=rf"tensor 'c\.{name}' (has|is of) shape"):
+            one_cell(layer, shapes, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "value", "words"),
+    [("mask", 0.5, "'c.mask' is no mask; expected 0 or 1"), ("sensory_mask", -1.0, "'c.sensory_mask' is no mask"),
+     ("w", -0.25, "'c.w' holds -0.25; expected numbers of at least 0"), ("cm", -1.0, "'c.cm' holds -1")],
+)  # fmt: skip
+def test_synapses_are_sound(tensor: str, value: float, words: str) -> None:
+    layer, shapes = CELLS[-1]
+    with pytest.raises(UserError, match=words):
+        one_cell(layer, shapes, **{f"c.{tensor}": np.full(shapes[tensor], value, F32)})
+
+
+def test_what_only_newer_models_use_is_not_written(tmp_path: Path) -> None:
+    layers = description.encode(small())["layers"]
+    assert layers[1] == {"kind": "ltc", "name": "ltc", "form": "input", "activation": "tanh",
+                         "tau_activation": "softplus"}  # fmt: skip
+    assert layers[2] == {"kind": "mean"}
+    shipped_file = shipped("checkpoints", "japanese_vowels.safetensors")
+    checkpoint.save(checkpoint.load(shipped_file), tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == shipped_file.read_bytes()
 
 
 def test_a_layers_name_is_its_own(tmp_path: Path) -> None:
