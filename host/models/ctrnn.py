@@ -2,6 +2,7 @@
 """Cells with equations besides the LTC: the continuous-time recurrent network and the neural ODE."""
 
 import math
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -11,9 +12,9 @@ from torch.nn import functional
 from liquid_accel.layers import Ctrnn, Node
 from liquid_accel.models.cell import Cell, inverse_softplus, spacing
 from liquid_accel.models.ltc import TAU_RANGE
-from liquid_accel.models.solvers import SOLVERS, coupled, runge_kutta4
+from liquid_accel.models.solvers import SOLVERS, Activation, coupled, runge_kutta4
 
-NODE_FUNCTIONS = {
+NODE_FUNCTIONS: dict[str | None, Activation] = {
     "tanh": torch.tanh, "sigmoid": torch.sigmoid, "softplus": functional.softplus, "relu": torch.relu,
     None: lambda x: x,
 }  # fmt: skip
@@ -83,7 +84,7 @@ class NeuralODE(Cell):
 
     def slope(self, h: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
         """dh/dt for `drive` = U x."""
-        z = self.functions[0](self.layers[0](h) + drive)
+        z: torch.Tensor = self.functions[0](self.layers[0](h) + drive)
         for layer, function in zip(self.layers[1:], self.functions[1:], strict=True):
             z = function(layer(z))
         return z
@@ -92,7 +93,7 @@ class NeuralODE(Cell):
         times = spacing(dt, x).unsqueeze(-1)
         h, states = x.new_zeros(len(x), self.out_features), []
         for u, frame_dt in zip(functional.linear(x, self.input_weight).unbind(1), times.unbind(1), strict=True):
-            h = runge_kutta4(h, lambda h, u=u: self.slope(h, u), frame_dt / self.steps, self.steps)
+            h = runge_kutta4(h, partial(self.slope, drive=u), frame_dt / self.steps, self.steps)
             states.append(h)
         return torch.stack(states, 1)
 

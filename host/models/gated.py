@@ -8,8 +8,9 @@ from torch import nn
 
 from liquid_accel.layers import Cfc, Gru, Lstm
 from liquid_accel.models.cell import Cell, spacing
+from liquid_accel.models.solvers import Activation
 
-BACKBONE_FUNCTIONS = {
+BACKBONE_FUNCTIONS: dict[str, Activation] = {
     "lecun_tanh": lambda x: 1.7159 * torch.tanh(0.666 * x), "tanh": torch.tanh, "sigmoid": torch.sigmoid,
     "relu": torch.relu,
 }  # fmt: skip
@@ -34,11 +35,12 @@ class GatedRNN(Cell):
         return states
 
     def _skipping(self, x: torch.Tensor) -> torch.Tensor:
-        units, rnn = self.rnn.hidden_size, self.rnn
-        given = nn.functional.linear(x, rnn.weight_ih_l0, rnn.bias_ih_l0)
+        units = self.rnn.hidden_size
+        weight_ih, weight_hh, bias_ih, bias_hh = self.rnn.all_weights[0]
+        given = nn.functional.linear(x, weight_ih, bias_ih)
         seen, h, cell, states = self.skipper(units, x), x.new_zeros(len(x), units), x.new_zeros(len(x), units), []
         for a in given.unbind(1):
-            b = nn.functional.linear(seen(h), rnn.weight_hh_l0, rnn.bias_hh_l0)
+            b = nn.functional.linear(seen(h), weight_hh, bias_hh)
             if self.kind == "gru":
                 (a_r, a_z, a_n), (b_r, b_z, b_n) = a.chunk(3, 1), b.chunk(3, 1)
                 z = torch.sigmoid(a_z + b_z)
