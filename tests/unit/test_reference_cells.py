@@ -275,3 +275,22 @@ def test_stacked_cells_and_the_mean_of_all_of_them() -> None:
     np.testing.assert_allclose(run.outputs[data.mask], expected[data.mask], atol=1e-12)
     assert np.array_equal(run.rhs_evals, 2 * data.mask), "summed over cells"
     assert network(tensors, gru, lstm, Mean("all")).layer_widths() == (INPUTS, HIDDEN, HIDDEN, 2 * HIDDEN)
+
+
+ORDERS = {"euler": 1, "heun": 2, "beuler": 1, "fused": 1, "expeuler": 1, "rk4": 4}
+
+
+CASES = [
+    *((Ltc("net", tau_recurrent=True), solver) for solver in ORDERS),
+    *((Node("net", ("tanh", None)), solver) for solver in ORDERS if solver not in reference.DECAY),
+]
+
+
+@pytest.mark.parametrize(("layer", "solver"), CASES, ids=lambda value: getattr(value, "kind", value))
+def test_solvers_keep_their_order_where_the_state_moves_the_time_constants(layer: Cell, solver: str) -> None:
+    sizes = {"layers.0.bias": 7, "layers.1.bias": HIDDEN} if isinstance(layer, Node) else {"bias": HIDDEN}
+    tensors = {name: 0.5 * value for name, value in random_tensors(layer, sizes).items()}
+    net, data = network(tensors, layer), sequences()
+    exact = reference.run(net, data, "exact").states
+    errors = [np.abs(reference.run(net, data, solver, steps=steps).states - exact).max() for steps in (16, 32)]
+    assert np.log2(errors[0] / errors[1]) == pytest.approx(ORDERS[solver], abs=0.35)
