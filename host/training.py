@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from liquid_accel.models.network import CellClassifier
 
 __all__ = [
-    "CELLS", "MAX_HIDDEN_SIZE", "Architecture", "Recipe", "Report", "augment", "check", "feature_statistics",
-    "one_thread", "time_unit", "train_checkpoint",
+    "CELLS", "MAX_HIDDEN_SIZE", "Architecture", "Recipe", "Report", "augment", "check", "check_skipping",
+    "feature_statistics", "one_thread", "time_unit", "train_checkpoint",
 ]  # fmt: skip
+
+SKIPPING = ("ltc", "ctrnn", "gru", "lstm")  # cells whose recurrent product is one of columns by the state
 
 
 def train_checkpoint(
@@ -49,8 +51,7 @@ def train_checkpoint(
     recipe = recipe or Recipe()
     if not 0 <= seed < 2**63:
         raise UserError(f"seed is {seed}; expected 0 to 2**63 - 1")
-    if not 0 <= recipe.skip_threshold < np.inf:
-        raise UserError(f"skip threshold is {recipe.skip_threshold}; expected a number of at least 0")
+    check_skipping(recipe, architecture)
     epochs = recipe.epochs if epochs is None else epochs
     features = feature_statistics(train)
     unit = time_unit(train)
@@ -109,6 +110,16 @@ def check(train: Dataset, epochs: int | None) -> npt.NDArray[np.int64]:
     except ImportError:
         raise UserError("torch is not installed; training needs it: pip install 'liquid-accel[train]'") from None
     return train.labels
+
+
+def check_skipping(recipe: Recipe, architecture: Architecture) -> None:
+    """Raises `UserError` for a threshold that is none, or a cell that has no columns to skip."""
+    threshold, cell = recipe.skip_threshold, architecture.cell
+    if not 0 <= threshold < np.inf:
+        raise UserError(f"skip threshold is {threshold}; expected a number of at least 0")
+    if threshold and cell not in SKIPPING:
+        raise UserError(f"skip threshold is {threshold}, but cell '{cell}' skips nothing; expected 0, or a cell of "
+                        f"{', '.join(SKIPPING)}")  # fmt: skip
 
 
 def feature_statistics(data: Dataset) -> Features:

@@ -121,13 +121,12 @@ def _paths(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of `train_checkpoint`, once they have been found sound."""
-    from liquid_accel.training import Architecture, Recipe
+    from liquid_accel.training import Architecture, Recipe, check_skipping
 
     shape = {field.name: getattr(arguments, field.name) for field in fields(Architecture)}
-    Architecture(**shape)
-    if not 0 <= arguments.skip_threshold < float("inf"):
-        raise UserError(f"--skip-threshold: {arguments.skip_threshold}; expected a number of at least 0")
-    return shape | {"epochs": arguments.epochs, "recipe": Recipe(skip_threshold=arguments.skip_threshold)}
+    recipe = Recipe(skip_threshold=arguments.skip_threshold)
+    check_skipping(recipe, Architecture(**shape))
+    return shape | {"epochs": arguments.epochs, "recipe": recipe}
 
 
 def _train(arguments: argparse.Namespace, train: Any, test: Any) -> int:

@@ -267,7 +267,7 @@ def test_training_refuses_what_it_cannot_learn_from(refuse, folder):
     refuse(["y is missing"], "train", folder / "plain.npz")
     refuse(["density belongs to cell 'ltc-synaptic', not 'gru'"], "train", folder / "data.npz", "--cell", "gru",
            "--density", "0.5")  # fmt: skip
-    refuse(["--skip-threshold: -1.0"], "train", folder / "data.npz", "--skip-threshold", "-1")
+    refuse(["skip threshold is -1.0"], "train", folder / "data.npz", "--skip-threshold", "-1")
     refuse(["hidden size is 100000000", "1 to 4096"], "train", folder / "data.npz", "--hidden-size", "100000000")
     np.savez(folder / "sparse.npz", **sequences(), y=np.arange(7) * 10**9)
     refuse(["y holds 6000000000", "no more classes than the 7 sequences"], "train", folder / "sparse.npz")

@@ -136,6 +136,7 @@ def test_the_bar_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
         (task(10), {"depth": 0}, "layers is 0; expected 1 to 16"),
         (task(10), {"projection": -1}, "projection is -1; expected 1 to 4096, or 0 for none"),
         (task(10), {"recipe": training.Recipe(skip_threshold=-1.0)}, "skip threshold is -1.0; expected a number of at"),
+        (task(10), {"cell": "cfc", "recipe": training.Recipe(skip_threshold=0.1)}, "cell 'cfc' skips nothing"),
         (task(10), {"form": "odd"}, "form is 'odd'"),
         (task(10), {"hidden_size": 0}, "hidden size is 0"),
         (task(10), {"epochs": 0}, "epochs is 0"),
