@@ -41,6 +41,17 @@ def row(finish: Finish, x: int = 60, **fields: Any) -> Instruction:
     return Instruction(op=Op.TERM, x=x, last=1, finish=finish, **fields)
 
 
+def apart(body: Sequence[Instruction], start: int) -> list[Instruction]:
+    """A body from `start` on, with products of nothing put in where two instructions would share a finish word."""
+    placed: list[Instruction] = []
+    for instruction in body:
+        pc = start + len(placed)
+        if pc % 2 and placed and placed[-1].last and instruction.last and placed[-1].finish != instruction.finish:
+            placed.append(Instruction(op=Op.IN, cols=N))
+        placed.append(instruction)
+    return placed
+
+
 def done(stall: int = DRAIN) -> list[Instruction]:
     return [control(Control.DONE, stall=stall), control(Control.JUMP, target=0)]
 

@@ -81,7 +81,8 @@ class ListUnit:
         """Step 8 of a finish word: `out` (n, rows, lanes) against X at the rows `row`, which are `rows` of the matrix.
 
         A delta past 16 bits makes no entry and leaves X, so that M stays W x_hat; the step counts as saturated.
-        Raises GoldenError where the list meets its own beginning, or an entry would replace a word of the controller.
+        Raises GoldenError where an entry would replace a word of the step controller, as it would in a list that meets
+        its own beginning.
         """
         state = self.state
         if track == Track.SET:
@@ -106,9 +107,7 @@ class ListUnit:
         """Entries in the order of the elements, each sequence to its tracked list."""
         state, chosen = self.state, self.state.tracked_list[index]
         count = np.count_nonzero(moved, axis=1)
-        start, end = state.list_start[index, chosen], state.list_end[index, chosen]
-        if ((end - start) % SCALARS + count).max() >= SCALARS:
-            raise GoldenError(f"instruction at pc {pc}: a list of {SCALARS} entries or more meets its own beginning")
+        end = state.list_end[index, chosen]
         who, which = np.nonzero(moved)
         rank = np.arange(len(who)) - (np.cumsum(count) - count)[who]
         at = (end[who] + rank) & COLUMN_MASK

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The golden machine: jumps, frames and batches, whose sequences are the same as one by one."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,11 +24,13 @@ from golden_programs import (
 )
 
 from liquid_accel.rtl.isa import (
+    TRAILER_WORDS,
     Cond,
     Control,
     Factor,
     Finish,
     Instruction,
+    Norm,
     Op,
     Param,
     Space,
@@ -46,7 +49,7 @@ def test_jumps_follow_their_conditions() -> None:
         program += [replace(part[0], target=len(program) + 2), part[1]]
     m = machine([*program, *done()])
     seen = {
-        (flags, dt): [int(w) for w in run(m, header(flags=flags, dt=dt))[0][:-9]]
+        (flags, dt): [int(w) for w in run(m, header(flags=flags, dt=dt))[0][:-TRAILER_WORDS]]
         for flags, dt in ((0, 0), (FIRST, 5), (FIRST | TRACE, 0))
     }
     first, no, left, none, trace, not_trace = (
@@ -57,9 +60,64 @@ def test_jumps_follow_their_conditions() -> None:
         Cond.TRACE,
         Cond.NOT_TRACE,
     )
-    assert seen[0, 0] == [first, left, trace]
-    assert seen[FIRST, 5] == [no, none, trace]
-    assert seen[FIRST | TRACE, 0] == [no, left, not_trace]
+    never = [Cond.AGAIN, Cond.OK]  # without REPEAT and JUDGE
+    assert seen[0, 0] == [first, left, trace, *never]
+    assert seen[FIRST, 5] == [no, none, trace, *never]
+    assert seen[FIRST | TRACE, 0] == [no, left, not_trace, *never]
+
+
+def test_again_is_taken_as_often_as_repeat_says() -> None:
+    program = [frame(), control(Control.REPEAT, imm=0x103), control(Control.EMIT, imm=7)]
+    program += [control(Control.JUMP, cond=Cond.AGAIN, target=2), control(Control.EMIT, imm=9), *done()]
+    m = machine(program)
+    words = run(m, header())[0]
+    assert words[:-TRAILER_WORDS].tolist() == [7, 7, 7, 7, 9]
+    assert trailer(words)["cycles"] == 6 + 1 + 4 * 2 + 1 + DRAIN + 1
+
+
+def test_flag_sets_bits_of_the_status_until_the_next_frame() -> None:
+    jump = control(Control.JUMP, cond=Cond.NOT_FIRST, target=4)
+    m = machine([frame(), jump, control(Control.FLAG, imm=0x4010), control(Control.FLAG, imm=8), *done()])
+    outputs = run(m, header(), header(flags=0))
+    assert [trailer(words)["status"] for words in outputs] == [24, 0]
+
+
+def judging(norms: Sequence[int]) -> list[Array]:
+    return [header(flags=0, inputs=[norm, 0, 0, 0]) for norm in norms]
+
+
+def test_judge_steers_jumps_and_costs_the_leading_zeros_of_the_norm() -> None:
+    take = Instruction(op=Op.IN, cols=N, last=1, finish=Finish(source=1, norm=Norm.OUT))
+    program = [frame(N), take, control(Control.JUDGE, stall=DRAIN + 3)]
+    program += [control(Control.JUMP, cond=Cond.OK, target=5), control(Control.EMIT, imm=1)]
+    program += [control(Control.JUMP, cond=Cond.NOT_OK, target=7), control(Control.EMIT, imm=2), *done(0)]
+    m = machine(program)
+    m.load(Space.S, Param.LOG_ACCEPT, [8 << 11 | 8])
+    outputs = run(m, *judging([16, 17, 0]))
+    assert [words[:-TRAILER_WORDS].tolist() for words in outputs] == [[2], [1], [2]]
+    # Norms of 256, which counts as 257 and just passes, of 289 and of 0.
+    fixed = 6 + 5 + DRAIN + 3 + 5 + 3 + 1
+    assert [trailer(words)["cycles"] for words in outputs] == [fixed + 15, fixed + 15, fixed + 23]
+
+
+def test_lag_pushes_the_time_left_and_the_norm() -> None:
+    take = Instruction(op=Op.IN, cols=N, last=1, finish=Finish(source=1, norm=Norm.OUT))
+    m = machine([frame(N), take, control(Control.LAG, stall=DRAIN + 3), *done(0)])
+    inputs = [-255, 255, 255, 1]
+    words = run(m, header(dt=0x12345678, inputs=inputs), header(inputs=[0, 0, 0, 2]))
+    assert words[0][:5].tolist() == [0xC000, 0x5678, 0x1234, (3 * 65025 + 1) & 0xFFFF, (3 * 65025 + 1) >> 16]
+    assert trailer(words[0])["cycles"] == 6 + 5 + DRAIN + 3 + 6 + 1
+    assert words[1][:5].tolist() == [0xC000, 0, 0, 4, 0]  # FRAME has cleared the norm
+
+
+def test_a_frame_begins_with_no_norm_no_peak_and_no_saturation() -> None:
+    f = Finish(source=1, norm=Norm.OUT, peak=1, c_shift=10)
+    m = machine([frame(N), Instruction(op=Op.IN, cols=N, last=1, finish=f), *done()])
+    run(m, header(inputs=[30000, 5, 6, 7]))
+    c = m.state.controller
+    assert (c.norm[0] > 0, c.peak[0] > 0, bool(c.saturated[0])) == (True, True, True)
+    run(m, header(inputs=[1, 0, 0, 0]))
+    assert (c.norm[0], c.peak[0], bool(c.saturated[0])) == (4, 2, False)
 
 
 ADAPTIVE_ROWS = 2
@@ -134,7 +192,8 @@ def test_a_batch_is_its_sequences_one_by_one_and_whole_loops_are_rows() -> None:
     frames = batch_of_frames(4, 12)
     together = varied(adaptive_machine(), 12)
     outputs = together.run(frames)
-    counts = [trailer(words) for words in (w[:-N] if w[-N - 9] >> 12 == 13 else w for o in outputs for w in o)]
+    traced = -N - TRAILER_WORDS  # where the trailer stands if states follow it
+    counts = [trailer(words) for words in (w[:-N] if w[traced] >> 12 == 13 else w for o in outputs for w in o)]
     # The batch has diverged, or the test shows nothing.
     assert len({c["accepted"] for c in counts}) > 3
     assert sum(c["rejected"] for c in counts) > 0

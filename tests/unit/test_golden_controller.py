@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""PLAN and DECIDE against a transcription of docs/isa.md in plain Python integers, one sequence at a time."""
+"""PLAN, DECIDE and JUDGE against a transcription of docs/isa.md in plain Python integers, one sequence at a time."""
 
 from dataclasses import fields
 from typing import Any
@@ -13,7 +13,7 @@ from liquid_accel.rtl.isa import Param, Timing
 from liquid_accel.sim.golden import arithmetic as a
 from liquid_accel.sim.golden import controller as golden
 
-FLAGS = ("fresh", "clipped", "saturated", "history", "at_limit")
+FLAGS = ("fresh", "clipped", "saturated", "history", "at_limit", "opening", "judged")
 UNSIGNED = st.integers(0, 2**16 - 1)
 SIGNED = st.integers(-(2**15), 2**15 - 1)
 
@@ -35,8 +35,10 @@ def below_leading_one(x: int) -> int:
     return int((f"{x:b}"[1:] + 11 * "0")[:11], 2)
 
 
-def scalar_plan(c: dict[str, int], s: list[int]) -> int:
-    ls = s[Param.LOG_START if c["fresh"] else Param.SIZE] & 0xFFFF
+def scalar_plan(c: dict[str, int], s: list[int], jump: int) -> int:
+    ls = s[Param.LOG_START if c["fresh"] else Param.JUMP_SIZE if jump else Param.SIZE] & 0xFFFF
+    if jump:
+        c["opening"] = 1
     s[Param.SIZE] = s16(ls)
     c["fresh"] = c["norm"] = c["peak"] = c["saturated"] = 0
     e0 = ls >> 11
@@ -80,6 +82,8 @@ def scalar_decide(c: dict[str, int], s: list[int]) -> tuple[bool, bool, bool, in
     log_min, log_max = s[Param.LOG_MIN] & 0xFFFF, s[Param.LOG_MAX] & 0xFFFF
     c["at_limit"] = int(following < log_min)
     s[Param.SIZE] = s16(min(max(following, log_min), log_max))
+    if accept and c["opening"]:
+        s[Param.JUMP_SIZE], c["opening"] = s[Param.SIZE], 0
     checked = accept and c["remaining"] > 0 and s[Param.HALT] != 0
     cost = Timing.DECIDE + lz(n, 24) + (Timing.HALT_CHECK + lz(c["remaining"], 32) if checked else 0)
     halt = checked and (32 - lz(c["remaining"], 32)) + c["peak"].bit_length() <= s[Param.HALT]
@@ -119,6 +123,8 @@ def controllers(draw: st.DrawFn) -> dict[str, int]:
         "saturated": draw(st.sampled_from([0, 0, 0, 1])),
         "history": draw(st.integers(0, 1)),
         "at_limit": draw(st.integers(0, 1)),
+        "opening": draw(st.integers(0, 1)),
+        "judged": draw(st.integers(0, 1)),
     }
 
 
@@ -141,12 +147,20 @@ def scalars(draw: st.DrawFn) -> list[int]:
 CASES = st.lists(st.tuples(controllers(), scalars()), min_size=1, max_size=6)
 
 
-@given(CASES)
-def test_plan_is_the_document_s(cases: list[tuple[dict[str, int], list[int]]]) -> None:
+def scalar_judge(c: dict[str, int], s: list[int]) -> int:
+    n = c["norm"] | 1
+    log = ((23 - lz(n, 24)) << 11) + below_leading_one(n)
+    c["judged"] = int(log <= s[Param.LOG_ACCEPT] & 0xFFFF and not c["saturated"])
+    c["norm"] = c["peak"] = c["saturated"] = 0
+    return Timing.JUDGE + lz(n, 24)
+
+
+@given(CASES, st.integers(0, 1))
+def test_plan_is_the_document_s(cases: list[tuple[dict[str, int], list[int]]], jump: int) -> None:
     states, memory = [c for c, _ in cases], np.array([s for _, s in cases], np.int64)
     batch = columns(states)
-    costs = golden.plan(batch, memory)
-    assert costs.tolist() == [scalar_plan(c, s) for c, s in cases]
+    costs = golden.plan(batch, memory, jump)
+    assert costs.tolist() == [scalar_plan(c, s, jump) for c, s in cases]
     compare(batch, states)
     assert memory.tolist() == [s for _, s in cases]
 
@@ -161,6 +175,41 @@ def test_decide_is_the_document_s(cases: list[tuple[dict[str, int], list[int]]])
     assert list(got) == expected
     compare(batch, states)
     assert memory.tolist() == [s for _, s in cases]
+
+
+@given(CASES)
+def test_judge_is_the_document_s(cases: list[tuple[dict[str, int], list[int]]]) -> None:
+    states, memory = [c for c, _ in cases], np.array([s for _, s in cases], np.int64)
+    batch = columns(states)
+    assert golden.judge(batch, memory).tolist() == [scalar_judge(c, s) for c, s in cases]
+    compare(batch, states)
+    assert memory.tolist() == [s for _, s in cases]
+
+
+@pytest.mark.parametrize(("norm", "saturated", "ok"), [(255, 0, 1), (257, 0, 1), (258, 0, 0), (0, 1, 0), (0, 0, 1)])
+def test_judge_takes_a_norm_at_the_bound(norm: int, saturated: int, ok: int) -> None:
+    c = one(norm=norm, saturated=saturated, peak=3)
+    # 257 is {8, 8}: the lowest of its 9 bits is 8 of 2048. The lowest bit counts as set, so that 258 is 259.
+    cost = golden.judge(c, memory(LOG_ACCEPT=8 << 11 | 8))
+    assert (c.judged.tolist(), cost.tolist()) == ([ok], [Timing.JUDGE + 24 - (norm | 1).bit_length()])
+    assert (c.norm.tolist(), c.peak.tolist(), c.saturated.tolist()) == ([0], [0], [0])
+
+
+def test_a_jump_begins_with_the_size_that_the_last_one_led_to() -> None:
+    s = memory(LOG_START=12 << 11, JUMP_SIZE=9 << 11, SIZE=14 << 11, LOG_MAX=20 << 11, LOG_ACCEPT=8 << 11)
+    c = one(remaining=1 << 20)
+    golden.plan(c, s, 1)
+    assert (c.step_ticks.tolist(), c.opening.tolist()) == ([512], [True])
+    c.norm[0] = 1 << 20
+    assert not golden.decide(c, s).accept[0]  # and a reject leaves it open
+    assert (s[0, Param.JUMP_SIZE], c.opening.tolist()) == (9 << 11, [True])
+    golden.plan(c, s)
+    s[0, Param.SAFETY], s[0, Param.CHANGE_MAX] = 2048, 2048
+    assert golden.decide(c, s).accept[0]
+    assert (s[0, Param.JUMP_SIZE], s[0, Param.SIZE], c.opening.tolist()) == (10 << 11, 10 << 11, [False])
+    golden.plan(c, s)
+    assert golden.decide(c, s).accept[0]
+    assert (s[0, Param.JUMP_SIZE], s[0, Param.SIZE]) == (10 << 11, 11 << 11)
 
 
 def one(**values: int) -> golden.ControllerState:

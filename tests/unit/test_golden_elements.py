@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The golden machine: what a finish word does with an element, against the document in plain integers."""
 
+from math import log2
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from golden_programs import N, control, done, finished, frame, header, machine, row, run, trailer, vector
@@ -17,7 +20,9 @@ from liquid_accel.rtl.isa import (
     Factor,
     Finish,
     Instruction,
+    Keep,
     Mode,
+    Norm,
     Op,
     Param,
     Space,
@@ -105,8 +110,8 @@ def test_wide_sums_saturate_where_they_are_narrowed() -> None:
 
 
 def test_norm_and_peak_are_of_the_rows_since_plan() -> None:
-    both = Finish(norm=1, peak=1)
-    m = machine([frame(), row(both), control(Control.PLAN), row(both), row(Finish(norm=1), w=1), *done()])
+    both = Finish(norm=Norm.OUT, peak=1)
+    m = machine([frame(), row(both), control(Control.PLAN), row(both), row(Finish(norm=Norm.OUT), w=1), *done()])
     m.load(Space.VECTOR, 60 * N, np.array([3, -300, -32768, 1], np.int16))
     m.load(Space.S, 1, [0])
     run(m, header(dt=100))
@@ -114,9 +119,16 @@ def test_norm_and_peak_are_of_the_rows_since_plan() -> None:
     assert (int(c.norm[0]), int(c.peak[0])) == (9 + 2 * 255**2 + 1, 32767)
 
 
+class Element(NamedTuple):
+    out: int
+    counts: int
+    norm: int
+    kept: int  # M afterwards
+
+
 # The finish word in plain integers, straight from the document.
-def scalar_finish(f: Finish, p: int, memory: dict[str, list[int]], table: list[int], acc: int, lane: int) -> list[int]:
-    """[out, whether it counts] for one element; `memory` holds rows by letter, "dt" {e, m}, "scale", "log2dt", "pool".
+def scalar_finish(f: Finish, p: int, memory: dict[str, list[int]], table: list[int], acc: int, lane: int) -> Element:
+    """One element; `memory` holds rows by letter, "dt" {e, m}, "scale", "log2dt", "pool".
 
     Shifts round half up: half of 2**n is added before the floor.
     """
@@ -131,6 +143,11 @@ def scalar_finish(f: Finish, p: int, memory: dict[str, list[int]], table: list[i
     def shift(v: int, n: int) -> int:
         return (v + ((1 << n) >> 1)) // (1 << n)
 
+    kept = memory["M"][lane]
+    if f.keep in (Keep.ADD, Keep.READ):
+        acc = (acc + kept + 2**31) % 2**32 - 2**31
+    if f.keep in (Keep.ADD, Keep.SET):
+        kept = acc
     e, m = memory["dt"]
     wanted = f.narrow - (e if f.dynamic else 0)
     if f.row_scaled:
@@ -139,7 +156,9 @@ def scalar_finish(f: Finish, p: int, memory: dict[str, list[int]], table: list[i
         n = min(max(wanted, 0), 31)
         event = wanted < 0 and not f.quiet_pre
     s = sat(shift(acc, n), f.quiet_pre)
-    s = sat(s + {0: 0, 1: memory["A"][lane], 2: memory["log2dt"][0]}[int(f.a_sel)], f.quiet_pre)
+    correction = round(2048 * (log2(1 + (m // 32 + 0.5) / 64) - (m // 32 + 0.5) / 64))
+    log2_step = min(max((e - 20) * 2048 + m + correction, -32768), 32767)
+    s = sat(s + {0: 0, 1: memory["A"][lane], 2: memory["log2dt"][0], 3: log2_step}[int(f.a_sel)], f.quiet_pre)
     if f.mode != Mode.IDENTITY:
         a = min(abs(s), 32767)
         i, u = ((s + 32768) // 256, (s + 32768) % 256) if f.mode == Mode.DIRECT else (a // 128, a % 128 * 2)
@@ -161,7 +180,9 @@ def scalar_finish(f: Finish, p: int, memory: dict[str, list[int]], table: list[i
     wanted = f.c_shift - code // 2048
     event = event or (wanted < 0 and not f.quiet_post)
     v = sat(shift(d * (2048 + code % 2048), min(max(wanted, 0), 31)), f.quiet_post)
-    return [sat(v + (b if f.add else 0), f.quiet_post), int(event)]
+    out = sat(v + (b if f.add else 0), f.quiet_post)
+    y = {Norm.NONE: 0, Norm.OUT: abs(out), Norm.CHANGE: abs(v), Norm.CHANGE_16: abs(v) // 16}[f.norm]
+    return Element(out, int(event), min(y, 255) ** 2, kept)
 
 
 BIT = st.integers(0, 1)
@@ -188,6 +209,9 @@ FINISHES = st.builds(
     quiet_pre=BIT,
     quiet_post=BIT,
     out=BIT,
+    keep=st.sampled_from(Keep),
+    m=st.just(2),
+    norm=st.sampled_from(Norm),
 )
 
 
@@ -201,6 +225,7 @@ FINISHES = st.builds(
     step=st.integers(0, 2**16 - 1),
     pool=st.integers(0, 2**16 - 1),
     log2_dt=st.integers(-32768, 32767),
+    kept=st.lists(st.integers(-(2**31), 2**31 - 1), min_size=N, max_size=N),
 )
 def test_any_finish_word_is_the_document_s(
     f: Finish,
@@ -211,6 +236,7 @@ def test_any_finish_word_is_the_document_s(
     step: int,
     pool: int,
     log2_dt: int,
+    kept: list[int],
 ) -> None:
     x, a, b, b_flipped, c, factor = rows
     entries = np.clip(np.linspace(table[0], table[1], 256) + table[2] % 50 * np.sin(np.arange(256)), -32768, 32767)
@@ -227,16 +253,20 @@ def test_any_finish_word_is_the_document_s(
     m.load(Space.C, 5 * N, np.array(c, np.int16))
     m.load(Space.TABLE, 256, entries.astype(np.int16))
     m.load(Space.S, Param.LOG_START, [step])
+    m.state.kept.per_sequence(1)[0, 2 * N : 3 * N] = kept
     words = run(m, header(dt=2**32 - 1, log2_dt=log2_dt, pool=pool))[0]
     code = int(m.state.controller.step_code[0])
     memory = {"A": a, "B": b, "B^": b_flipped, "C": c, "scale": scales, "log2dt": [log2_dt], "pool": [pool]}
+    memory["M"] = kept
     memory["dt"] = [code // 2048, code % 2048]
     given_table = entries.astype(np.int16).tolist()
     expected = [
         scalar_finish(f, parity, memory, given_table, x[k] * int(weights[k, k]), k)  # one element at a time
         for k in range(N)
     ]
-    assert vector(m, 20) == [out for out, _ in expected]
-    assert trailer(words)["saturations"] == sum(counts for _, counts in expected)
+    assert vector(m, 20) == [e.out for e in expected]
+    assert trailer(words)["saturations"] == sum(e.counts for e in expected)
+    assert m.state.controller.norm.tolist() == [sum(e.norm for e in expected)]
+    assert m.state.kept.per_sequence(1)[0, 2 * N : 3 * N].tolist() == [e.kept for e in expected]
     if f.out:
-        assert words[:N].view(np.int16).tolist() == [out for out, _ in expected]
+        assert words[:N].view(np.int16).tolist() == [e.out for e in expected]

@@ -42,7 +42,8 @@ def test_dot_is_a_matrix_vector_product_and_reads_its_scales_after_the_columns()
 
 def test_sums_go_on_until_last_and_start_at_zero_again() -> None:
     f = Finish(v=20, v_en=1)
-    program = [frame(), Instruction(op=Op.TERM, x=60, w=1), row(f, w=2), row(replace(f, v=21), w=0), *done()]
+    nop = control(Control.NOP)  # so that the two rows have finish words of their own
+    program = [frame(), nop, Instruction(op=Op.TERM, x=60, w=1), row(f, w=2), row(replace(f, v=21), w=0), *done()]
     m = machine(program)
     m.load(Space.S, 0, np.array([1, -3, 100], np.int16))
     m.load(Space.VECTOR, 60 * N, [1, 2, 3, 4])
