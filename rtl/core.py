@@ -10,12 +10,13 @@ from amaranth.lib.wiring import In, Out
 from .config import LiquidConfig
 from .counters import Counters
 from .element_pipeline import ElementPipeline
-from .isa import E_A, E_B, E_C, E_S, FINISH_BITS, HEADER_WORDS, ISSUE_BITS, STEP_RECORD_WORDS, Space
+from .isa import E_A, E_B, E_C, E_S, FINISH_HALF_BITS, HEADER_WORDS, ISSUE_BITS, STEP_RECORD_WORDS, Space
 from .lane_path import LanePath
 from .memory import HOST_ADDRESS, PART, Fifo, Ram, SinglePortRam, host_row
 from .norm import ErrorNorm
 from .sequencer import Sequencer
 from .step_controller import StepController
+from .tracker import Tracker
 
 
 class Core(wiring.Component):
@@ -61,9 +62,14 @@ class Core(wiring.Component):
         m.submodules.fifo_in = fifo_in = Fifo(config.fifo_words)
         m.submodules.fifo_out = fifo_out = Fifo(config.fifo_words)
 
+        tracker = Tracker(config) if config.column_skip else None
+        if tracker is not None:
+            m.submodules.tracker = tracker
+            self._track(m, tracker, sequencer, elements)
+
         # ---- Memories
         m.submodules.program = program = Ram(config.program_words, ISSUE_BITS // PART)
-        m.submodules.finish = finish = Ram(config.program_words, FINISH_BITS // PART)
+        m.submodules.finish = finish = Ram(config.program_words, FINISH_HALF_BITS // PART)
         m.submodules.vector = vector = Ram(config.vector_rows, config.lanes)
         m.submodules.weights = weights = SinglePortRam(config.weight_words, config.weight_part_words, self.vendor)
         element_memories = {
@@ -79,7 +85,7 @@ class Core(wiring.Component):
         m.d.comb += scalar_address.eq(sequencer.s_address | controller.s_address)
         read_rows: dict[Space, Value] = {
             Space.ISSUE: sequencer.fetch_row,
-            Space.FINISH: sequencer.finish_pc,
+            Space.FINISH: Cat(elements.high, sequencer.finish_pc),
             Space.VECTOR: sequencer.v_row,
             Space.A: elements.a_address,
             Space.B: elements.b_address,
@@ -128,6 +134,13 @@ class Core(wiring.Component):
                         ram.write_parts.eq((elements.write_e & masks[space]) != 0),
                     ]
             if space == Space.S:
+                if tracker is not None:
+                    with m.If(tracker.s_write):
+                        m.d.comb += [
+                            ram.write_row.eq(tracker.s_row),
+                            ram.write_data.eq(tracker.s_data),
+                            ram.write_parts.eq(1),
+                        ]
                 with m.If(controller.s_write):
                     m.d.comb += [
                         ram.write_row.eq(controller.s_address),
@@ -185,8 +198,9 @@ class Core(wiring.Component):
         m.d.sync += headed.eq(sequencer.header[HEADER_WORDS - 1])
 
         # ---- Between the blocks
+        overflow = tracker.overflow if tracker is not None else 0
         judged = Signal()
-        with m.If(sequencer.plan | sequencer.decide):
+        with m.If(sequencer.plan | sequencer.decide | sequencer.judge):
             m.d.sync += judged.eq(sequencer.decide)
         traced = flags[1] & judged
         m.d.comb += [
@@ -203,6 +217,8 @@ class Core(wiring.Component):
             self.idle.eq(sequencer.idle),
             self.starved.eq(sequencer.starved),
             self.illegal.eq(sequencer.illegal),
+            sequencer.within.eq(controller.within),
+            sequencer.hand_on.eq(lanes.start),
             lanes.slot.eq(sequencer.slot),
             # What an abort left in the sums is gone before the first product.
             lanes.clear.eq(sequencer.frame_start),
@@ -212,7 +228,7 @@ class Core(wiring.Component):
             elements.start.eq(lanes.start),
             elements.sum.eq(lanes.sum),
             elements.scale.eq(lanes.scale),
-            elements.finish.eq(finish.read_data[: elements.finish.shape().size]),
+            elements.finish.eq(finish.read_data),
             elements.row.eq(sequencer.row),
             elements.parity.eq(sequencer.parity),
             elements.input_data.eq(fifo_in.read_data),
@@ -224,17 +240,22 @@ class Core(wiring.Component):
             elements.b_data.eq(element_memories[Space.B].read_data),
             elements.c_data.eq(element_memories[Space.C].read_data),
             norm.value.eq(elements.write_data),
+            norm.measured.eq(elements.measured),
+            norm.sixteenth.eq(elements.sixteenth),
             norm.square.eq(elements.square),
             norm.watch.eq(elements.watch),
             norm.clear.eq(controller.clear),
             controller.plan.eq(sequencer.plan),
+            controller.jump.eq(sequencer.jump),
             controller.decide.eq(sequencer.decide),
+            controller.judge.eq(sequencer.judge),
+            controller.frame_start.eq(sequencer.frame_start),
             controller.fresh.eq(headed & flags[0]),
             controller.load_time.eq(sequencer.header[1:3]),
             controller.dt.eq(fifo_in.read_data),
             controller.norm.eq(norm.norm),
             controller.peak.eq(norm.peak),
-            controller.clamped.eq(elements.clamped),
+            controller.clamped.eq(elements.clamped | overflow),
             controller.s_data.eq(element_memories[Space.S].read_data),
             counters.frame_start.eq(sequencer.frame_start),
             counters.frame_done.eq(sequencer.frame_done),
@@ -245,6 +266,13 @@ class Core(wiring.Component):
             counters.limited.eq(controller.limited),
             counters.halted.eq(controller.halted),
             counters.clamped.eq(elements.clamped),
+            counters.overflow.eq(overflow),
+            counters.skip.eq(sequencer.count_skip),
+            counters.skip_count.eq(sequencer.skip_count),
+            counters.flag.eq(sequencer.flag),
+            counters.flag_bits.eq(sequencer.imm),
+            counters.lag.eq(sequencer.lag),
+            counters.left.eq(controller.left),
             counters.record.eq(controller.done & traced),
             # The words of a frame take at most half of the FIFO: records leave that half free.
             counters.record_room.eq(fifo_out.level <= config.fifo_words // 2 - STEP_RECORD_WORDS),
@@ -253,3 +281,21 @@ class Core(wiring.Component):
             counters.norm.eq(norm.norm),
         ]
         return m
+
+    def _track(self, m: Module, tracker: Tracker, sequencer: Sequencer, elements: ElementPipeline) -> None:
+        """What the tracker hears from the pipeline and the sequencer, and what they hear from it."""
+        m.d.comb += [
+            tracker.value.eq(elements.write_data),
+            tracker.track.eq(elements.track),
+            tracker.x_read.eq(elements.track_read),
+            tracker.x_write.eq(elements.track_write),
+            tracker.column.eq(elements.track_column),
+            tracker.index.eq(sequencer.list_index),
+            elements.offset.eq(tracker.offset),
+            sequencer.column.eq(tracker.column_of),
+            sequencer.list_first.eq(tracker.first),
+            sequencer.list_more.eq(tracker.more),
+            sequencer.list_some.eq(tracker.some),
+        ]
+        for name in ("take", "begin", "follow", "list", "target", "imm"):
+            m.d.comb += getattr(tracker, name).eq(getattr(sequencer, name))

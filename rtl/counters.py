@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .formats import LONG_COUNTER, NORM_BITS, SHORT_COUNTER
-from .isa import MARK_DONE, MARK_STEP, STEP_RECORD_WORDS, TRAILER_WORDS, Status
+from .formats import LONG_COUNTER, NORM_BITS, SHORT_COUNTER, TIME_WIDTH
+from .isa import LAG_WORDS, MARK_DONE, MARK_LAG, MARK_STEP, STEP_RECORD_WORDS, TRAILER_WORDS, Status
+
+STATUS_BITS = 12
 
 
 class Counters(wiring.Component):
-    """Counts from frame_start to frame_done; then sends the trailer, and after a judged step its record where the
-    frame is traced.
+    """Counts from frame_start to frame_done; then sends the trailer, after a judged step its record where the frame is
+    traced, and with `lag` the time left and the norm.
 
-    Each counter holds at its largest value. Sending a record takes STEP_RECORD_WORDS cycles or more (it waits for
+    Each counter holds at its largest value. `skip` adds skip_count, a signed number, to the skipped columns; `flag` sets
+    the bits of flag_bits in the status, as `overflow` does with SATURATED. Sending a record takes STEP_RECORD_WORDS cycles or more (it waits for
     `record_room`), in which cycles are not counted: tracing changes no figure. `busy` is high while words are sent,
     `sent` in the last such cycle.
     """
@@ -32,6 +35,13 @@ class Counters(wiring.Component):
                 "limited": In(1),
                 "halted": In(1),
                 "clamped": In(1),
+                "overflow": In(1),
+                "skip": In(1),
+                "skip_count": In(signed(10)),
+                "flag": In(1),
+                "flag_bits": In(STATUS_BITS),
+                "lag": In(1),
+                "left": In(TIME_WIDTH),
                 "record": In(1),
                 "record_room": In(1),
                 "record_flags": In(4),
@@ -45,10 +55,10 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        counting, recording, sending = Signal(), Signal(), Signal()
-        cycles, macs = Signal(LONG_COUNTER), Signal(LONG_COUNTER)
+        counting, recording, sending, lagging = Signal(), Signal(), Signal(), Signal()
+        cycles, macs, skipped = Signal(LONG_COUNTER), Signal(LONG_COUNTER), Signal(LONG_COUNTER)
         rhs, accepted, rejected, clamps = (Signal(SHORT_COUNTER) for _ in range(4))
-        status = Signal(Status)
+        status = Signal(STATUS_BITS)
 
         def count(counter: Signal, event: Value) -> None:
             with m.If(self.frame_start):
@@ -69,12 +79,19 @@ class Counters(wiring.Component):
             (clamps, self.clamped),
         ):
             count(counter, event)
+        more = Signal(LONG_COUNTER + 1)
+        m.d.comb += more.eq(skipped + self.skip_count)
+        with m.If(self.frame_start):
+            m.d.sync += skipped.eq(0)
+        with m.Elif(self.skip):
+            m.d.sync += skipped.eq(Mux(more[-1], (1 << LONG_COUNTER) - 1, more))
         with m.If(self.frame_start):
             m.d.sync += [counting.eq(1), status.eq(0)]
         with m.Else():
             m.d.sync += status.eq(
                 status
-                | Mux(self.clamped, Status.SATURATED, 0)
+                | Mux(self.flag, self.flag_bits, 0)
+                | Mux(self.clamped | self.overflow, Status.SATURATED, 0)
                 | Mux(self.limited, Status.STEP_LIMIT, 0)
                 | Mux(self.halted, Status.EARLY_HALT, 0)
             )
@@ -83,23 +100,28 @@ class Counters(wiring.Component):
 
         at = Signal(range(TRAILER_WORDS))
         trailer: list[Value] = [
-            Cat(status, Const(0, 12 - len(status)), Const(MARK_DONE >> 12, 4)),
-            cycles[:16], cycles[16:], rhs, accepted, rejected, macs[:16], macs[16:], clamps,
+            Cat(status, Const(MARK_DONE >> 12, 4)), cycles[:16], cycles[16:], rhs, accepted, rejected,
+            macs[:16], macs[16:], clamps, skipped[:16], skipped[16:],
         ]  # fmt: skip
         record: list[Value] = [
             Cat(self.record_flags, Const(0, 8), Const(MARK_STEP >> 12, 4)),
             self.step, self.norm[:16], self.norm[16:],
         ]  # fmt: skip
-        assert len(trailer) == TRAILER_WORDS and len(record) == STEP_RECORD_WORDS
+        lag: list[Value] = [
+            Const(MARK_LAG, 16), self.left[:16], self.left[16:], self.norm[:16], self.norm[16:],
+        ]  # fmt: skip
+        assert (len(trailer), len(record), len(lag)) == (TRAILER_WORDS, STEP_RECORD_WORDS, LAG_WORDS)
+        with m.If(self.lag):
+            m.d.sync += lagging.eq(1)
         with m.If(self.record):
             m.d.sync += recording.eq(1)
-        for active, words in ((sending, trailer), (recording, record)):
+        for active, words in ((sending, trailer), (recording, record), (lagging, lag)):
             with m.If(active):
                 with m.Switch(at):
                     for index, word in enumerate(words):
                         with m.Case(index):
                             m.d.comb += self.word.eq(word)
-                m.d.comb += self.push.eq(sending | (at != 0) | self.record_room)
+                m.d.comb += self.push.eq(sending | lagging | (at != 0) | self.record_room)
                 with m.If(self.push):
                     m.d.sync += at.eq(at + 1)
                     with m.If(at == len(words) - 1):

@@ -11,9 +11,23 @@ from .config import LiquidConfig
 from .formats import ACCUMULATOR, FLOAT_MANTISSA_BITS, WORD
 from .function_unit import FunctionUnit
 from .gate_unit import GateUnit
-from .isa import FINISH_FIELDS, AddSource, Factor, Mode, Timing
+from .isa import (
+    FINISH_FIELDS_HIGH,
+    FINISH_FIELDS_LOW,
+    FINISH_HALF_BITS,
+    AddSource,
+    Factor,
+    Keep,
+    Mode,
+    Norm,
+    Timing,
+    Track,
+)
+from .kept_sums import KeptSums
+from .log_step import LogStep
 from .narrow import Narrow, SaturatingAdd, shift_amount
-from .staging import Staging
+from .staging import Staging, Standing
+from .tracker import INDEX
 
 # Stages, from the latencies of the blocks: narrow, + A, function, gate, write.
 READ_A = 2
@@ -24,25 +38,45 @@ READ_B, READ_C = GATE - 1, GATE
 OUT = GATE + GateUnit.latency
 WRITE = OUT + 1
 assert (READ_A, READ_B, READ_C, WRITE) == (Timing.READ_A, Timing.READ_B, Timing.READ_C, Timing.WRITE)
+# M is addressed this early: its word and the sum are added in the next stage, the result stands at stage 0.
+READ_M = -2
+START = READ_M - 2  # where element 0 is while `start` is high
 
-_SHAPES = {"mode": Mode, "a_sel": AddSource, "c_sel": Factor}
-FINISH_LAYOUT = data.StructLayout({name: _SHAPES.get(name, width) for name, width in FINISH_FIELDS})
+_SHAPES = {
+    "mode": Mode, "a_sel": AddSource, "c_sel": Factor, "keep": Keep, "norm": Norm, "track": Track,
+}  # fmt: skip
+LOW_LAYOUT, HIGH_LAYOUT = (
+    data.StructLayout({name: _SHAPES.get(name, width) for name, width in half})
+    for half in (FINISH_FIELDS_LOW, FINISH_FIELDS_HIGH)
+)
 
 
 def _bits(depth: int) -> int:
     return (depth - 1).bit_length()
 
 
+def low_cycles(lanes: int) -> int:
+    """Cycles of a row's `lanes` in which the low half of its finish word stands, from READ_M on; then the high half.
+
+    The low half has most of what is wanted early, C's row is wanted at READ_C - 1.
+    """
+    return min(lanes - 2, READ_C - 1 - READ_M)
+
+
 class ElementPipeline(wiring.Component):
     """narrow -> + A -> function -> - B -> * factor -> + B -> memories, one element a cycle, `Timing.WRITE` stages.
 
-    start            high in the cycle before element 0 is at stage 0
-    sum, scale       the row's sums and shifts, element by element at stage 0
-    finish           the finish word, standing from stage 0 for `lanes` cycles
-    row, parity      loop index and parity, standing from the cycle of `start` for `lanes` cycles
+    start            high while element 0 is at stage START
+    sum, scale       the row's sums, element by element at stage -1, and shifts, at stage 0
+    high             which half of the finish word is to stand in the next cycle
+    finish           that half: for `lanes` cycles from stage READ_M on, the low half for `low_cycles` of them
+    row, parity      loop index and parity, in the cycle of stage READ_M
     input_*          the input FIFO's visible word; taken with input_take, while `input_left`
     x_address, x_data  reads of A, B, C: data one cycle after the address
     write_*          what to write where: lane, data, V row and enable, row and mask of A, B, C, S, FIFO
+    square, measured, sixteenth, watch     what is written, to the norm: of measured, or a sixteenth of it; to the peak
+    track, track_*   what is written, to the tracker: address in X one cycle earlier, in X and IDX one later
+    offset           of the tracked list, in rows
     clamped          one cycle, with the write, for an element with a counted clamp event
     table_*          the host's way to the function tables
     """
@@ -56,7 +90,8 @@ class ElementPipeline(wiring.Component):
                 "start": In(1),
                 "sum": In(signed(ACCUMULATOR)),
                 "scale": In(5),
-                "finish": In(FINISH_LAYOUT),
+                "high": Out(1),
+                "finish": In(FINISH_HALF_BITS),
                 "row": In(8),
                 "parity": In(1),
                 "input_data": In(signed(WORD)),
@@ -80,7 +115,14 @@ class ElementPipeline(wiring.Component):
                 "write_e": Out(4),
                 "write_out": Out(1),
                 "square": Out(1),
+                "measured": Out(signed(WORD)),
+                "sixteenth": Out(1),
                 "watch": Out(1),
+                "track": Out(Track),
+                "track_read": Out(_bits(config.kept_elements)),
+                "track_write": Out(_bits(config.kept_elements)),
+                "track_column": Out(INDEX),
+                "offset": In(8),
                 "clamped": Out(1),
                 "host": In(1),
                 "host_index": In(index),
@@ -92,37 +134,61 @@ class ElementPipeline(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        stages = Staging(m, self.start, self.config.lanes)
-        finish = self.finish
+        lanes, kept = self.config.lanes, self.config.column_skip
+        stages = Staging(m, self.start, lanes, START)
+        low, high = (data.View(layout, self.finish[: layout.size]) for layout in (LOW_LAYOUT, HIGH_LAYOUT))
+        low_last = READ_M + low_cycles(lanes) - 1
+        low_over = stages.token(low_last - 1)
+        with m.If(stages.token(START)):
+            m.d.sync += self.high.eq(0)
+        with m.Elif(low_over):
+            m.d.sync += self.high.eq(1)
+
+        def field(name: str) -> Standing:
+            """A field of the finish word, and when it stands at the memory's output."""
+            if name in dict(FINISH_FIELDS_LOW):
+                return Standing(name, low[name], READ_M, low_last)
+            return Standing(name, high[name], low_last + 1, READ_M + lanes - 1)
 
         def at(name: str, stage: int) -> Value:
-            return stages.held(name, finish[name], stage)
+            return stages.held(field(name), stage)
 
-        added_row = Signal(len(self.row))
-        with m.If(stages.token(0)):
-            m.d.sync += added_row.eq(Mux(finish.indexed, self.row, 0))
+        index = Mux(low.indexed, self.row, 0)
+        added_row, odd = Signal(len(self.row)), Signal()
+        with m.If(stages.token(READ_M)):
+            m.d.sync += [added_row.eq(index), odd.eq(self.parity)]
 
-        def row_at(name: str, stage: int, bits: int, parity: str | None) -> Signal:
+        def row_at(base: Standing, stage: int, bits: int, parity: str | None = None) -> Value:
             """Row of a memory for the elements at `stage`: base, plus the loop index, the top bit flipped by parity."""
-            address = Signal(bits, name=f"{name}_row")
-            total = Signal(bits, name=f"{name}_row_next")
-            m.d.comb += total.eq(
-                stages.before(name, finish[name], stage) + stages.before("added_row", added_row, stage, since=1)
-            )
-            flip: Value = Signal(name=f"{name}_flip")
-            if parity is not None:
-                odd = stages.before("parity", self.parity, stage, since=-1)
-                m.d.comb += flip.eq(stages.before(parity, finish[parity], stage) & odd)
-            with m.If(stages.token(stage - 1)):
-                m.d.sync += address.eq(Cat(total[:-1], total[-1] ^ flip))
-            return address
+            total = Signal(bits, name=f"{base.name}_row")
+            m.d.comb += total.eq(base.value + added_row)
+            flip = field(parity).value & odd if parity is not None else 0
+            first = max(base.first, READ_M + 1)
+            last = min(base.last, READ_M + lanes)
+            return stages.held(Standing(f"{base.name}_row", Cat(total[:-1], total[-1] ^ flip), first, last), stage)
+
+        # Stage -1: kept sums.
+        total = Signal(signed(ACCUMULATOR))
+        if kept:
+            m.submodules.kept_sums = kept_sums = KeptSums(self.config, self.vendor)
+            m.d.comb += [
+                kept_sums.start.eq(stages.token(READ_M - 1)),
+                kept_sums.row.eq(low.m + index),
+                kept_sums.keep.eq(low.keep),
+                kept_sums.sum.eq(self.sum),
+                total.eq(kept_sums.total),
+            ]
+        else:
+            m.d.sync += total.eq(self.sum)
+        exponent = Mux(low.dynamic, self.step[FLOAT_MANTISSA_BITS:], 0)
+        amount, negative = shift_amount(m, low.narrow, exponent, "row_shift")
+        shift = Standing("shift", Cat(amount, negative & ~low.row_scaled, low.row_scaled), READ_M, low_last)
 
         # Stages 0 to 2: narrow, or take an input.
-        exponent = Mux(finish.dynamic, self.step[FLOAT_MANTISSA_BITS:], 0)
-        amount, negative = shift_amount(m, finish.narrow, exponent, "row_shift")
         m.submodules.narrow = narrow = Narrow(ACCUMULATOR)
-        m.d.comb += [narrow.x.eq(self.sum), narrow.amount.eq(Mux(finish.row_scaled, self.scale, amount))]
-        underflow = stages.delay(negative & ~finish.row_scaled, 2, "underflow")
+        row_shift = stages.held(shift, 0)
+        m.d.comb += [narrow.x.eq(total), narrow.amount.eq(Mux(row_shift[6], self.scale, row_shift[:5]))]
+        underflow = stages.delay(row_shift[5], 2, "underflow")
         lane_a = stages.lane(READ_A)
         is_input = at("source", READ_A)
         m.d.comb += self.input_take.eq(is_input & self.input_left & stages.valid(READ_A, lane_a))
@@ -131,16 +197,19 @@ class ElementPipeline(wiring.Component):
             m.d.sync += [q3.eq(Mux(self.input_left, self.input_data, 0)), clamped3.eq(0)]
         with m.Else():
             m.d.sync += [q3.eq(narrow.q), clamped3.eq(narrow.clamped | underflow)]
-        m.d.comb += self.a_address.eq(Cat(lane_a, row_at("a", READ_A, len(self.a_address) - len(lane_a), None)))
+        m.d.comb += self.a_address.eq(Cat(lane_a, row_at(field("a"), READ_A, len(self.a_address) - len(lane_a))))
 
         # + A.
         m.submodules.add = add = SaturatingAdd()
-        m.d.comb += add.a.eq(q3)
+        m.submodules.log_step = log_step = LogStep()
+        m.d.comb += [add.a.eq(q3), log_step.step.eq(self.step)]
         with m.Switch(at("a_sel", ADD)):
             with m.Case(AddSource.MEMORY):
                 m.d.comb += add.b.eq(self.a_data)
             with m.Case(AddSource.LOG_DT):
                 m.d.comb += add.b.eq(self.log_dt)
+            with m.Case(AddSource.LOG_STEP):
+                m.d.comb += add.b.eq(log_step.log)
         s4, clamped4 = Signal(signed(WORD)), Signal()
         m.d.sync += [s4.eq(add.s), clamped4.eq(add.clamped | clamped3)]
 
@@ -163,8 +232,8 @@ class ElementPipeline(wiring.Component):
         m.submodules.gate = gate = GateUnit(self.vendor)
         lane_b, lane_c = stages.lane(READ_B), stages.lane(READ_C)
         m.d.comb += [
-            self.b_address.eq(Cat(lane_b, row_at("b", READ_B, len(self.b_address) - len(lane_b), "b_par"))),
-            self.c_address.eq(Cat(lane_c, row_at("c", READ_C, len(self.c_address) - len(lane_c), None))),
+            self.b_address.eq(Cat(lane_b, row_at(field("b"), READ_B, len(self.b_address) - len(lane_b), "b_par"))),
+            self.c_address.eq(Cat(lane_c, row_at(field("c"), READ_C, len(self.c_address) - len(lane_c)))),
             gate.f.eq(function.f),
             gate.base.eq(self.b_data),
             gate.subtract.eq(at("sub", GATE)),
@@ -178,23 +247,37 @@ class ElementPipeline(wiring.Component):
         clamped_out = stages.delay(clamped_f, gate.latency, "clamped_function")
 
         # Written.
-        lane_w = stages.lane(WRITE)
+        lane_o = stages.lane(OUT)
+        lane_w = stages.delay(lane_o, 1, "lane_out")
         valid_w = stages.valid(WRITE, lane_w)
         counted = Signal()
+        change = (at("norm", OUT) == Norm.CHANGE) | (at("norm", OUT) == Norm.CHANGE_16)
         m.d.sync += [
             self.write_data.eq(gate.out),
+            self.measured.eq(Mux(change, gate.change, gate.out)),
             counted.eq((clamped_out & ~at("quiet_pre", OUT)) | (gate.clamped & ~at("quiet_post", OUT))),
         ]
+        e_parity = Standing("e_parity", high.e_par & odd, low_last + 1, READ_M + lanes - 1)
         m.d.comb += [
             self.write_lane.eq(lane_w),
-            self.write_v_row.eq(row_at("v", WRITE, len(self.write_v_row), "v_par")),
+            self.write_v_row.eq(row_at(field("v"), WRITE, len(self.write_v_row), "v_par")),
             self.write_v.eq(at("v_en", WRITE) & valid_w),
-            self.write_e_row.eq(row_at("e", WRITE, 7, None)),
-            self.write_e_parity.eq(at("e_par", WRITE) & stages.held("parity", self.parity, WRITE, since=-1)),
+            self.write_e_row.eq(row_at(field("e"), WRITE, 7)),
+            self.write_e_parity.eq(stages.held(e_parity, WRITE)),
             self.write_e.eq(Mux(valid_w, at("e_mask", WRITE), 0)),
             self.write_out.eq(at("out", WRITE) & valid_w),
-            self.square.eq(at("norm", WRITE) & valid_w),
+            self.square.eq((at("norm", WRITE) != Norm.NONE) & valid_w),
+            self.sixteenth.eq(at("norm", WRITE) == Norm.CHANGE_16),
             self.watch.eq(at("peak", WRITE) & valid_w),
             self.clamped.eq(counted & valid_w),
         ]
+        if kept:
+            x_bits, lane_t = len(self.track_read) - len(lane_w), stages.delay(lane_w, 1, "lane_written")
+            column = Standing("column", self.offset, READ_M + 1, READ_M + lanes)
+            m.d.comb += [
+                self.track.eq(Mux(valid_w, at("track", WRITE), Track.NONE)),
+                self.track_read.eq(Cat(lane_o, row_at(field("t"), OUT, x_bits))),
+                self.track_write.eq(Cat(lane_t, row_at(field("t"), WRITE + 1, x_bits))),
+                self.track_column.eq(Cat(lane_t, row_at(column, WRITE + 1, INDEX - len(lane_w)))),
+            ]
         return m

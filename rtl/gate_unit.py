@@ -23,7 +23,8 @@ class GateUnit(wiring.Component):
     factor, shift, code                      one cycle later: where (k, x) comes from, the right shift, the float code
                                              in memory
     step, pool                               float codes that stand still while rows are under way
-    out, clamped                             `latency` = 5 cycles after f, combinational there
+    change, out, clamped                     v, out and whether something clamped, `latency` = 5 cycles after f,
+                                             combinational there
 
     Cost: a 17 x 12 multiplier in fabric over two stages, a 29-bit shifter, the base delayed by five words.
     """
@@ -43,6 +44,7 @@ class GateUnit(wiring.Component):
                 "code": In(WORD),
                 "step": In(WORD),
                 "pool": In(WORD),
+                "change": Out(signed(WORD)),
                 "out": Out(signed(WORD)),
                 "clamped": Out(1),
             }
@@ -97,5 +99,5 @@ class GateUnit(wiring.Component):
         total = Signal(signed(WORD + 1))
         conditional_sum(m, "onto", v5, base, add, total, self.vendor)
         out, over = saturate(m, total, "gated")
-        m.d.comb += [self.out.eq(out), self.clamped.eq(over | clamped5)]
+        m.d.comb += [self.change.eq(v5), self.out.eq(out), self.clamped.eq(over | clamped5)]
         return m

@@ -21,7 +21,8 @@ def slot_layout(lanes: int) -> data.StructLayout:
         {
             "product": 1,  # multiply and add a column
             "snapshot": 1,  # the row is complete: hand it on, clear the sums
-            "term": 1,  # operands are a vector row and a scalar, not weights and an element
+            "scalar": 1,  # one operand is a scalar, not an element of the vector row
+            "row": 1,  # the other is the vector row, not weights
             "lane": range(lanes),  # which element of the vector row
         }
     )
@@ -34,8 +35,9 @@ class LanePath(wiring.Component):
     vector_data, weight_data, scalar_data      two cycles after the slot
     clear                         zeroes the sums between two rows
     host, host_part, element      while nothing is under way: a word of V's row for the host
-    start                         high SNAPSHOT_TO_STAGE0 - 1 cycles after a snapshot slot
-    sum, scale                    element l of the row in cycle SNAPSHOT_TO_STAGE0 + l after it
+    start                         high two cycles after a snapshot slot
+    sum                           element l of the row in cycle SNAPSHOT_TO_STAGE0 - 1 + l after the snapshot's slot
+    scale                         its shift, a cycle later
 
     Cost: one choice of a lane's word for the broadcast, a 2:1 choice a bit for the operands, a register and a 2:1
     choice a bit for the sums (32 bits a lane) and the scales.
@@ -65,7 +67,7 @@ class LanePath(wiring.Component):
         m.submodules.array = array = MacArray(lanes, self.config.weight_bits, self.vendor)
 
         slots = [self.slot]
-        for k in range(1, Timing.SNAPSHOT_TO_STAGE0):
+        for k in range(1, 2 + array.latency + 1):
             later = Signal(slot_layout(lanes), name=f"slot_{k}")
             m.d.sync += later.eq(slots[-1])
             slots.append(later)
@@ -75,11 +77,11 @@ class LanePath(wiring.Component):
             self.element.eq(self.vector_data.word_select(Mux(self.host, self.host_part, meet.lane), WORD)),
             array.weights.eq(self.weight_data),
             array.row.eq(self.vector_data),
-            array.use_row.eq(meet.term),
-            array.broadcast.eq(Mux(meet.term, self.scalar_data, self.element.as_signed())),
+            array.use_row.eq(meet.row),
+            array.broadcast.eq(Mux(meet.scalar, self.scalar_data, self.element.as_signed())),
             array.take.eq(settle.product),
             array.clear.eq(settle.snapshot | self.clear),
-            self.start.eq(settle.snapshot),
+            self.start.eq(meet.snapshot),
         ]
 
         sums = Signal(ACCUMULATOR * lanes)
@@ -93,11 +95,11 @@ class LanePath(wiring.Component):
         scales = Signal(SCALE_BITS * lanes)
         draining = Signal(range(lanes + 1))
         bits = self.config.weight_bits
-        with m.If(meet.snapshot & ~meet.term):
+        with m.If(meet.snapshot & ~meet.row):
             m.d.sync += scales.eq(Cat(self.weight_data[bits * k : bits * k + SCALE_BITS] for k in range(lanes)))
         with m.Elif(draining != 0):
             m.d.sync += scales.eq(scales[SCALE_BITS:])
-        with m.If(settle.snapshot):
+        with m.If(slots[Timing.SNAPSHOT_TO_STAGE0 - 1].snapshot):
             m.d.sync += draining.eq(lanes)
         with m.Elif(draining != 0):
             m.d.sync += draining.eq(draining - 1)

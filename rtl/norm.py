@@ -10,13 +10,18 @@ from amaranth.lib.wiring import In, Out
 from .formats import NORM_BITS, NORM_CLAMP, WORD
 from .multiplier import RowMultiplier
 
+WIDTH = NORM_CLAMP.bit_length()
+SCALE = 4  # bits that `sixteenth` drops
+
 
 class ErrorNorm(wiring.Component):
-    """norm += min(|value|, NORM_CLAMP)**2 where `square`; peak |= min(|value|, 32767) where `watch`.
+    """norm += min(y, NORM_CLAMP)**2 where `square`, y = |measured|, or |measured| >> 4 where `sixteenth`;
+    peak |= |value| where `watch`.
 
     The error comes in units of 1/16 of the tolerance, so a root mean square of 1 over n units is norm = 256 n. `clear`
     zeroes both. Settled three cycles after a value (isa.Timing.NORM). Of the peak only its bit length is meant: that of
-    the largest magnitude is that of all of them or-ed. More units than NORM_BITS hold are the compiler's to refuse.
+    the largest magnitude is that of all of them or-ed, and 2**15 counts as 2**15 - 1. More units than NORM_BITS hold
+    are the compiler's to refuse.
     """
 
     def __init__(self, vendor: str = "portable") -> None:
@@ -24,6 +29,8 @@ class ErrorNorm(wiring.Component):
         super().__init__(
             {
                 "value": In(signed(WORD)),
+                "measured": In(signed(WORD)),
+                "sixteenth": In(1),
                 "square": In(1),
                 "watch": In(1),
                 "clear": In(1),
@@ -34,26 +41,31 @@ class ErrorNorm(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        magnitude = Signal(WORD)
-        m.d.comb += magnitude.eq((self.value ^ self.value[-1].replicate(WORD)) + self.value[-1])
-        held, clipped = Signal(WORD - 1), Signal(8)
-        square1, watch1, square2 = Signal(), Signal(), Signal()
-        squared = Signal(16)
-        m.d.sync += [
-            held.eq(Mux(magnitude[-1], (1 << WORD - 1) - 1, magnitude)),
-            square1.eq(self.square),
-            watch1.eq(self.watch),
-            square2.eq(square1),
-        ]
-        m.d.comb += clipped.eq(Mux(held[8:].any(), NORM_CLAMP, held[:8]))
-        m.submodules.multiplier = multiplier = RowMultiplier(9, 8, self.vendor)
+        # Of y only what is below 2**12 is computed; whether there is more shows before the carry of the negation.
+        sign = self.measured[-1]
+        flipped = self.measured[:-1] ^ sign.replicate(WORD - 1)
+        low = Signal(WIDTH + SCALE + 1)
+        y, large = Signal(WIDTH), Signal()
+        m.d.comb += low.eq(flipped[: WIDTH + SCALE] + sign)
+        beyond = flipped[WIDTH + SCALE :].any() | low[-1]
+        with m.If(self.sixteenth):
+            m.d.comb += [y.eq(low[SCALE:]), large.eq(beyond)]
+        with m.Else():
+            m.d.comb += [y.eq(low), large.eq(beyond | low[WIDTH:].any())]
+        clipped, squared = Signal(WIDTH), Signal(2 * WIDTH)
+        square1, square2 = Signal(), Signal()
+        m.d.sync += [clipped.eq(Mux(large, NORM_CLAMP, y)), square1.eq(self.square), square2.eq(square1)]
+        m.submodules.multiplier = multiplier = RowMultiplier(WIDTH + 1, WIDTH, self.vendor)
         m.d.comb += [multiplier.a.eq(clipped), multiplier.b.eq(clipped)]
         m.d.sync += squared.eq(multiplier.total)
+
+        magnitude = Signal(WORD)
+        m.d.comb += magnitude.eq((self.value ^ self.value[-1].replicate(WORD)) + self.value[-1])
         with m.If(self.clear):
             m.d.sync += [self.norm.eq(0), self.peak.eq(0)]
         with m.Else():
             with m.If(square2):
                 m.d.sync += self.norm.eq(self.norm + squared)
-            with m.If(watch1):
-                m.d.sync += self.peak.eq(self.peak | held)
+            with m.If(self.watch):
+                m.d.sync += self.peak.eq(self.peak | magnitude | (magnitude[-1] << WORD - 2))
         return m

@@ -3,12 +3,24 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import LiquidConfig
-from .isa import CONTROL_FIELDS, HEADER_WORDS, ISSUE_BITS, MAC_FIELDS, Cond, Control, Flag, Op, Timing
+from .isa import (
+    CONTROL_FIELDS,
+    HEADER_WORDS,
+    ISSUE_BITS,
+    LAG_WORDS,
+    MAC_FIELDS,
+    Cond,
+    Control,
+    Flag,
+    Op,
+    Timing,
+    sparse_slots,
+)
 from .lane_path import slot_layout
 
 MAC_LAYOUT = data.StructLayout(dict(MAC_FIELDS))
@@ -24,11 +36,16 @@ class Sequencer(wiring.Component):
     run, abort                 from the host
     fetch_row, issue           program memory: address, and the issue word one cycle later
     slot                       the slot of this cycle; v_row, w_row and s_address are its addresses, one cycle later
-    finish_pc, row, parity     the finish word's address, in time for the element pipeline; row and parity stand with
-                               `start`
+    hand_on                    two cycles after a snapshot's slot; from the next cycle on, for `lanes` cycles:
+    finish_pc                  number of its finish word; row and parity, from two cycles earlier on
     header_*                   one cycle each as the header's words pass
-    plan, decide / done        to and from the step controller; time_left; accepted toggles the parity
-    push, push_*               words for the output FIFO, from EMIT and the trailer
+    plan, jump, decide, judge / done  to and from the step controller; time_left; within is what a judge found;
+                               accepted toggles the parity
+    emit, emit_word            a word for the output FIFO
+    lag, trailer_sent          to and from what sends words of its own; flag sets bits of the status
+    take, begin, follow        to the tracker, with list, target and imm; list_* is of the list taken, see Tracker
+    list_index, column         entry of that list, and the column in it one cycle later
+    count_*                    to the counters: columns of sparse products that were skipped, by skip_count
     """
 
     def __init__(self, config: LiquidConfig) -> None:
@@ -47,7 +64,8 @@ class Sequencer(wiring.Component):
                 "v_row": Out((config.vector_rows - 1).bit_length()),
                 "w_row": Out((config.weight_words - 1).bit_length()),
                 "s_address": Out(8),
-                "finish_pc": Out(pc),
+                "hand_on": In(1),
+                "finish_pc": Out(pc - 1),
                 "row": Out(8),
                 "parity": Out(1),
                 "in_level": In(range(config.fifo_words + 1)),
@@ -57,23 +75,41 @@ class Sequencer(wiring.Component):
                 "inputs_left": Out(1),
                 "input_take": In(1),
                 "plan": Out(1),
+                "jump": Out(1),
                 "decide": Out(1),
+                "judge": Out(1),
                 "controller_done": In(1),
                 "time_left": In(1),
+                "within": In(1),
                 "toggle": In(1),
                 "emit": Out(1),
                 "emit_word": Out(16),
                 "frame_start": Out(1),
                 "frame_done": Out(1),
+                "lag": Out(1),
                 "trailer_sent": In(1),
+                "flag": Out(1),
+                "take": Out(1),
+                "begin": Out(1),
+                "follow": Out(1),
+                "list": Out(2),
+                "target": Out(8),
+                "imm": Out(16),
+                "list_first": In(8),
+                "list_more": In(8),
+                "list_some": In(1),
+                "list_index": Out(8),
+                "column": In(8),
                 "count_rhs": Out(1),
                 "count_mac": Out(1),
+                "count_skip": Out(1),
+                "skip_count": Out(signed(10)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        lanes = self.config.lanes
+        lanes, kept = self.config.lanes, self.config.column_skip
         mac, control = (
             data.View(MAC_LAYOUT, self.issue[: MAC_LAYOUT.size]),
             data.View(CONTROL_LAYOUT, self.issue[: CONTROL_LAYOUT.size]),
@@ -90,33 +126,55 @@ class Sequencer(wiring.Component):
         # ---- The slots of the instruction under way
         busy, left, snapping, is_dot, is_term, last = Signal(), Signal(8), Signal(), Signal(), Signal(), Signal()
         v_row, at_lane = Signal(len(self.v_row)), Signal(range(lanes))
-        slot_pc, slot_row = Signal.like(pc), Signal(8)
-        ending = Signal()
+        slot_pc, slot_row = Signal(len(self.finish_pc)), Signal(8)
+        ending, over = Signal(), Signal()
+        # A sparse product: its columns less one, the entries that are left, and slots that it takes at the least.
+        is_sparse, entries, columns, padding = Signal(), Signal(), Signal(8), Signal(range(sparse_slots(lanes)))
         m.d.comb += [
-            ending.eq(busy & (snapping | ((left == 0) & ~last))),
-            self.slot.product.eq(busy & ~snapping & (is_dot | is_term)),
+            over.eq((left == 0) & (padding == 0)),
+            ending.eq(busy & (snapping | (over & ~last))),
+            self.slot.product.eq(busy & ~snapping & (is_dot | is_term | entries)),
             self.slot.snapshot.eq(busy & snapping),
-            self.slot.term.eq(~is_dot),
+            self.slot.scalar.eq(~is_dot),
+            self.slot.row.eq(~is_dot & ~is_sparse),
             self.slot.lane.eq(at_lane),
-            self.count_mac.eq(busy & ~snapping & is_dot),
+            self.count_mac.eq(busy & ~snapping & (is_dot | entries)),
         ]
         with m.If(busy):
             with m.If(left != 0):
                 m.d.sync += left.eq(left - 1)
-            with m.Elif(last & ~snapping):
+            with m.Else():
+                m.d.sync += entries.eq(0)
+            with m.If(padding != 0):
+                m.d.sync += padding.eq(padding - 1)
+            with m.If(over & last & ~snapping):
                 m.d.sync += snapping.eq(1)
             m.d.sync += at_lane.eq(at_lane + 1)
             with m.If(at_lane == lanes - 1):
                 m.d.sync += v_row.eq(v_row + 1)
-            with m.If(is_dot):
-                m.d.sync += pointer.eq(pointer + 1)
-        # The memories are addressed in the cycle after the slot. S's address is 0 where no term asks, so that the step
+            # The scales of a sparse product lie behind all of its columns.
+            with m.If(is_dot | (is_sparse & over)):
+                m.d.sync += pointer.eq(pointer + Mux(is_sparse & ~snapping, columns, 0) + 1)
+        # The memories are addressed in the cycle after the slot. S's address is 0 where nobody asks, so that the step
         # controller's can be or-ed to it.
-        scalar = Signal(8)
+        scalar, entry = Signal(8), Signal(8)
         m.d.sync += [self.v_row.eq(v_row), self.w_row.eq(pointer), self.s_address.eq(Mux(busy & is_term, scalar, 0))]
+        if kept:
+            # IDX is read in the cycle before the slot, so that the column is known in it.
+            m.d.comb += self.list_index.eq(Mux(busy & ~ending, entry + 1, self.list_first))
+            m.d.sync += entry.eq(self.list_index)
+            m.d.sync += self.w_row.eq(pointer + Mux(is_sparse & ~snapping, self.column, 0))
+            with m.If(busy & is_sparse):
+                m.d.sync += self.s_address.eq(entry)
+            m.d.comb += self.skip_count.eq(columns - self.list_more + Cat(Const(0, 8), ~self.list_some))
         self._hand_on(m, slot_pc, slot_row, parity)
 
         # ---- Loading the next instruction
+        sparse = Signal()
+        if kept:
+            m.d.comb += sparse.eq(mac.op == Op.SPARSE)
+        m.d.comb += [self.list.eq(control.list), self.target.eq(control.target), self.imm.eq(control.imm)]
+        m.d.sync += self.count_skip.eq(0)
         waited, ready, load = Signal(6), Signal(), Signal()
         stalled = Signal()
         m.d.comb += [stalled.eq(waited != control.stall), load.eq(ready & (~busy | ending) & ~stalled)]
@@ -139,13 +197,14 @@ class Sequencer(wiring.Component):
         m.d.comb += self.inputs_left.eq(words_left != 0)
         with m.If(self.input_take | self.header.any()):
             m.d.sync += words_left.eq(words_left - 1)
-        condition = Signal()
+        condition, repeats = Signal(), Signal(8)
         first, trace = self.flags[0], self.flags[1]
         assert (Flag.FIRST, Flag.TRACE) == (1, 2)
         with m.Switch(control.cond):
             for cond, value in (
                 (Cond.ALWAYS, 1), (Cond.FIRST, first), (Cond.NOT_FIRST, ~first), (Cond.TIME_LEFT, self.time_left),
                 (Cond.NO_TIME_LEFT, ~self.time_left), (Cond.TRACE, trace), (Cond.NOT_TRACE, ~trace),
+                (Cond.AGAIN, repeats != 0), (Cond.OK, self.within), (Cond.NOT_OK, ~self.within),
             ):  # fmt: skip
                 with m.Case(cond):
                     m.d.comb += condition.eq(value)
@@ -176,11 +235,18 @@ class Sequencer(wiring.Component):
                     advance(load)
                     with m.If(condition):
                         m.d.comb += next_pc.eq(control.target)
-                with m.Case(Control.PLAN, Control.DECIDE):
+                        with m.If(control.cond == Cond.AGAIN):
+                            m.d.sync += repeats.eq(repeats - 1)
+                with m.Case(Control.REPEAT):
                     advance(load)
+                    m.d.sync += repeats.eq(control.imm)
+                with m.Case(Control.PLAN, Control.DECIDE, Control.JUDGE):
+                    advance(load)
+                    m.d.sync += self.jump.eq(control.imm[0])
                     m.d.comb += [
                         self.plan.eq(control.control == Control.PLAN),
                         self.decide.eq(control.control == Control.DECIDE),
+                        self.judge.eq(control.control == Control.JUDGE),
                     ]
                     m.next = "CONTROLLER"
                 with m.Case(Control.EMIT):
@@ -190,8 +256,22 @@ class Sequencer(wiring.Component):
                     advance(load)
                     m.d.comb += self.frame_done.eq(1)
                     m.next = "TRAILER"
+                with m.Case(Control.LAG):
+                    advance(load)
+                    m.d.comb += self.lag.eq(1)
+                    m.next = "TRAILER"
+                with m.Case(Control.FLAG):
+                    advance(load)
+                    m.d.comb += self.flag.eq(1)
                 with m.Case(Control.ROOM):
                     advance(room_ok)
+                if kept:
+                    for kind, strobe in (
+                        (Control.TAKE, self.take), (Control.LIST, self.begin), (Control.TRACK, self.follow),
+                    ):  # fmt: skip
+                        with m.Case(kind):
+                            advance(load)
+                            m.d.comb += strobe.eq(1)
                 with m.Default():
                     m.next = "ILLEGAL"
 
@@ -217,19 +297,24 @@ class Sequencer(wiring.Component):
                         m.d.sync += [
                             busy.eq(1),
                             snapping.eq(0),
-                            left.eq(mac.cols),
+                            left.eq(Mux(sparse, Mux(self.list_some, self.list_more, 0), mac.cols)),
+                            padding.eq(Mux(sparse, sparse_slots(lanes) - 1, 0)),
+                            entries.eq(sparse & self.list_some),
+                            columns.eq(mac.cols),
+                            is_sparse.eq(sparse),
                             last.eq(mac.last),
                             is_dot.eq(mac.op == Op.DOT),
                             is_term.eq(mac.op == Op.TERM),
                             v_row.eq(self._vector_row(mac, row, parity)),
                             at_lane.eq(0),
-                            slot_pc.eq(pc),
+                            slot_pc.eq(pc[1:]),
                             slot_row.eq(row),
                             scalar.eq(mac.w[:8]),
                         ]
-                        with m.If((mac.op == Op.DOT) & mac.w_load & (row == 0)):
+                        with m.If(((mac.op == Op.DOT) | sparse) & mac.w_load & (row == 0)):
                             m.d.sync += pointer.eq(mac.w)
-                        with m.If(control.op > Op.IN):
+                        m.d.sync += self.count_skip.eq(sparse & ~mac.x[0])
+                        with m.If(mac.op > (Op.SPARSE if kept else Op.IN)):
                             m.next = "ILLEGAL"
                     with m.Else():
                         execute()
@@ -250,8 +335,8 @@ class Sequencer(wiring.Component):
                     m.next = "READY"
             with m.State("ILLEGAL"):
                 m.d.comb += self.illegal.eq(1)
-            if Timing.FRAME != HEADER_WORDS + 1:
-                raise AssertionError("the cost of FRAME is its load and a cycle a header word")
+            if (Timing.FRAME, Timing.LAG) != (HEADER_WORDS + 1, LAG_WORDS + 1):
+                raise AssertionError("the costs of FRAME and LAG are their load and a cycle a word")
         return m
 
     def _vector_row(self, mac: data.View[data.StructLayout], row: Signal, parity: Signal) -> Value:
@@ -260,20 +345,13 @@ class Sequencer(wiring.Component):
         return Cat(total[:-1], total[-1] ^ (mac.x_par & parity))
 
     def _hand_on(self, m: Module, slot_pc: Signal, slot_row: Signal, parity: Signal) -> None:
-        """Where a snapshot's finish word is, and its loop index and parity, held from slot to stage 0.
+        """Where a snapshot's finish word is, and its loop index and parity, held from slot to element pipeline.
 
-        Captured with the snapshot's slot and again three cycles later, so that neither copy is overwritten by a row
-        that follows four cycles behind.
+        Captured with the snapshot's slot; the number again two cycles later, so that neither copy is overwritten by a row
+        that follows `lanes` cycles behind.
         """
-        early = Signal(data.StructLayout({"pc": len(slot_pc), "row": 8, "parity": 1}))
-        late = Signal.like(early)
+        held_pc = Signal.like(slot_pc)
         with m.If(self.slot.snapshot):
-            m.d.sync += [early.pc.eq(slot_pc), early.row.eq(slot_row), early.parity.eq(parity)]
-        snapshot = self.slot.snapshot
-        for k in range(Timing.SNAPSHOT_TO_STAGE0 - 2):
-            later = Signal(name=f"snapshot_{k + 1}")
-            m.d.sync += later.eq(snapshot)
-            snapshot = later
-        with m.If(snapshot):
-            m.d.sync += late.eq(early)
-        m.d.comb += [self.finish_pc.eq(late.pc), self.row.eq(late.row), self.parity.eq(late.parity)]
+            m.d.sync += [held_pc.eq(slot_pc), self.row.eq(slot_row), self.parity.eq(parity)]
+        with m.If(self.hand_on):
+            m.d.sync += self.finish_pc.eq(held_pc)

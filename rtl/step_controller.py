@@ -32,14 +32,16 @@ class StepController(wiring.Component):
     mantissa, within 0.09. Raising an error or a time to its logarithm is counting leading zeros. What it remembers of
     earlier steps lives in the S memory too (isa.Param).
 
-    plan, decide          start; `done` in the last cycle. Cycles: docs/isa.md less the one in which the instruction
-                          loads
+    plan, decide, judge   start; `done` in the last cycle. Cycles: docs/isa.md less the one in which the instruction
+                          loads. `jump` goes with plan, and stands in the cycle after it
+    frame_start           norm, peak and clamp events start anew
     fresh                 a sequence starts: forget the one before
     load_time, dt         time left = dt, its low and its high word in a cycle each
     norm, peak, clamped   of the step, from the element pipeline
     s_address, s_data     a word of the S memory, one cycle later; with s_write the accumulator goes there instead
     step                  float code of the planned step (bias 0, ticks)
-    time_left             time remains in the frame
+    time_left, left       whether time remains in the frame, and how much, in ticks
+    within                what the last judge found
     accepted, rejected, limited, halted   one cycle each
     record_flags          StepFlag bits of the step judged last
     """
@@ -48,7 +50,10 @@ class StepController(wiring.Component):
         super().__init__(
             {
                 "plan": In(1),
+                "jump": In(1),
                 "decide": In(1),
+                "judge": In(1),
+                "frame_start": In(1),
                 "done": Out(1),
                 "fresh": In(1),
                 "load_time": In(2),
@@ -63,6 +68,8 @@ class StepController(wiring.Component):
                 "s_write_data": Out(signed(WORD)),
                 "step": Out(WORD),
                 "time_left": Out(1),
+                "left": Out(TIME_WIDTH),
+                "within": Out(1),
                 "accepted": Out(1),
                 "rejected": Out(1),
                 "limited": Out(1),
@@ -75,12 +82,15 @@ class StepController(wiring.Component):
         m = Module()
         # Time left, now and after the step, is kept complemented: a subtraction is then an addition without inverters.
         spent, spent_after = Signal(TIME_WIDTH, init=FULL), Signal(TIME_WIDTH, init=FULL)
-        left = ~spent
+        left = self.left
+        m.d.comb += left.eq(~spent)
         shifter, count = Signal(TIME_WIDTH), Signal(6)
         fresh, clipped, above, accept, ok, saturated = (Signal() for _ in range(6))
         history = Signal()  # a step of this sequence was accepted: the last error and change mean something
         at_limit = Signal()  # the size came out below the smallest and was raised to it
         newest = Signal()  # which of the two error words is the newest
+        opening = Signal()  # no step was accepted since the last jump
+        judging, checked = Signal(), Signal()
 
         # The one subtractor of times: left - shifter = ~(~left + shifter).
         spending = Signal(TIME_WIDTH + 1)
@@ -98,6 +108,9 @@ class StepController(wiring.Component):
         ]
         with m.If(self.clamped):
             m.d.sync += saturated.eq(1)
+        with m.If(self.frame_start):
+            m.d.comb += self.clear.eq(1)
+            m.d.sync += saturated.eq(0)
         with m.If(self.fresh):
             m.d.sync += [fresh.eq(1), history.eq(0), at_limit.eq(0), newest.eq(0)]
         for half in range(2):
@@ -130,21 +143,23 @@ class StepController(wiring.Component):
         with m.FSM(name="controller"):
             with m.State("IDLE"):
                 with m.If(self.plan):
-                    m.d.comb += self.clear.eq(1)
-                    m.d.sync += saturated.eq(0)
                     m.next = "PLAN_ADDRESS"
-                with m.If(self.decide):
+                with m.If(self.decide | self.judge):
+                    m.d.sync += judging.eq(self.judge)
                     m.next = "LOAD_NORM"
 
             # ---- PLAN
             with m.State("PLAN_ADDRESS"):
-                address(Mux(fresh, Param.LOG_START, Param.SIZE))
-                m.d.sync += fresh.eq(0)
+                # A jump that follows a frame without a step keeps what that frame's jump began with.
+                address(Mux(fresh, Param.LOG_START, Mux(self.jump & ~opening, Param.JUMP_SIZE, Param.SIZE)))
+                m.d.sync += [fresh.eq(0), opening.eq(opening | self.jump)]
                 m.next = "PLAN_LOAD"
             with m.State("PLAN_LOAD"):
                 mantissa = Cat(self.s_data[:FLOAT_MANTISSA_BITS], Const(1, 1))
-                m.d.comb += unsigned_word.eq(1)
+                # Rows are written by now, but their norm is not settled when the instruction loads.
+                m.d.comb += [unsigned_word.eq(1), self.clear.eq(1)]
                 m.d.sync += [
+                    saturated.eq(0),
                     total.eq(operand),
                     shifter.eq(mantissa << TIME_WIDTH - 1 - FLOAT_MANTISSA_BITS),
                     count.eq(self.s_data[FLOAT_MANTISSA_BITS:]),
@@ -200,8 +215,13 @@ class StepController(wiring.Component):
             with m.State("ERROR"):
                 within = (below | (result == 0)) & ~saturated
                 m.d.comb += unsigned_word.eq(1)
-                m.d.sync += [total.eq(result >> 1), ok.eq(within), accept.eq(within | at_limit)]
-                m.next = "ADVANCE"
+                with m.If(judging):
+                    m.d.comb += [self.done.eq(1), self.clear.eq(1)]
+                    m.d.sync += [self.within.eq(within), saturated.eq(0)]
+                    m.next = "IDLE"
+                with m.Else():
+                    m.d.sync += [total.eq(result >> 1), ok.eq(within), accept.eq(within | at_limit)]
+                    m.next = "ADVANCE"
             with m.State("ADVANCE"):
                 address(Param.ERROR_0 | ~newest)
                 m.d.comb += [
@@ -286,12 +306,19 @@ class StepController(wiring.Component):
                 m.d.comb += unsigned_word.eq(1)
                 with m.If(~below):
                     m.d.sync += total.eq(operand)
+                m.next = "JUMP_SIZE"
+            with m.State("JUMP_SIZE"):
+                address(Param.JUMP_SIZE)
+                m.d.sync += checked.eq(accept & self.time_left & (self.s_data != 0))
+                with m.If(accept & opening):
+                    m.d.comb += self.s_write.eq(1)
+                    m.d.sync += opening.eq(0)
                 m.next = "SIZE"
             with m.State("SIZE"):
                 address(Param.SIZE)
                 m.d.comb += self.s_write.eq(1)
                 m.d.sync += [shifter.eq(left), count.eq(TIME_WIDTH)]
-                with m.If(accept & self.time_left & (self.s_data != 0)):
+                with m.If(checked):
                     m.next = "HALT_BITS"
                 with m.Else():
                     m.d.comb += self.done.eq(1)

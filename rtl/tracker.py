@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The tracker: which columns moved since a product was last computed with them, as lists for sparse products."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import LiquidConfig
+from .formats import WORD
+from .isa import CONTROL_FIELDS, Track
+from .memory import Ram
+
+ENTRIES = 256  # words of S, and of IDX beside it
+INDEX = (ENTRIES - 1).bit_length()
+LISTS = 1 << dict(CONTROL_FIELDS)["list"]
+
+
+class Tracker(wiring.Component):
+    """delta = value - X; where |delta| > threshold: S[end] = delta, IDX[end] = column, X = value (docs/isa.md, 8).
+
+    value, track                an element and what is done with it; x_read is its address in X, a cycle earlier,
+                                x_write and column (its number) a cycle later: then the entry is written
+    s_write, s_row, s_data      the entry's word of S
+    overflow                    one cycle, with the entry's, where delta does not fit in 16 bits: no entry is made
+    take, begin, follow         controls TAKE, LIST and TRACK, one cycle each, while no element is under way
+    list, target, imm           what they say
+    offset                      of the tracked list, in rows
+    first, more, some           of the list taken: its first word, its entries less one, whether there are any
+    index, column_of            IDX for sparse products: address, and its word one cycle later
+
+    Cost: registers of 16 bits a list, 1 + ceil(kept_elements / 256) block RAMs.
+    """
+
+    def __init__(self, config: LiquidConfig) -> None:
+        self.config = config
+        address = (config.kept_elements - 1).bit_length()
+        super().__init__(
+            {
+                "value": In(signed(WORD)),
+                "track": In(Track),
+                "x_read": In(address),
+                "x_write": In(address),
+                "column": In(INDEX),
+                "overflow": Out(1),
+                "s_write": Out(1),
+                "s_row": Out(INDEX),
+                "s_data": Out(signed(WORD)),
+                "take": In(1),
+                "begin": In(1),
+                "follow": In(1),
+                "list": In(range(LISTS)),
+                "target": In(8),
+                "imm": In(16),
+                "offset": Out(8),
+                "first": Out(INDEX),
+                "more": Out(INDEX),
+                "some": Out(1),
+                "index": In(INDEX),
+                "column_of": Out(INDEX),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.operands = operands = Ram(self.config.kept_elements)
+        m.submodules.columns = columns = Ram(ENTRIES)
+
+        # ---- The element, and a cycle later what becomes of it.
+        threshold, tracked = Signal(WORD - 1), Signal(range(LISTS))
+        value2, delta2, track2 = Signal(signed(WORD)), Signal(signed(WORD + 1)), Signal(Track)
+        m.d.sync += [value2.eq(self.value), delta2.eq(self.value - operands.read_data.as_signed()), track2.eq(self.track)]
+        # |delta| > threshold: delta >= threshold + 1, or ~delta >= threshold, which is one sum with a carry.
+        sign = delta2[-1]
+        distance = delta2[: WORD - 1] ^ sign.replicate(WORD - 1)
+        compared = Signal(WORD + 1)
+        m.d.comb += compared.eq(Cat(sign, distance) + Cat(sign, ~threshold))
+        fits = delta2[-1] == delta2[-2]
+        moved = (track2 == Track.MOVED) & fits & compared[-1]
+        m.d.comb += [
+            operands.read_row.eq(self.x_read),
+            operands.write_row.eq(self.x_write),
+            operands.write_data.eq(value2),
+            operands.write_parts.eq(moved | (track2 == Track.SET)),
+            self.overflow.eq((track2 == Track.MOVED) & ~fits),
+            self.s_write.eq(moved),
+            self.s_data.eq(delta2),
+            columns.read_row.eq(self.index),
+            columns.write_row.eq(self.s_row),
+            columns.write_data.eq(self.column),
+            columns.write_parts.eq(moved),
+            self.column_of.eq(columns.read_data),
+        ]
+
+        # ---- Lists. Nothing is tracked while one is taken, so that one choice of four does for both.
+        starts = Array(Signal(INDEX, name=f"start_{k}") for k in range(LISTS))
+        ends = Array(Signal(INDEX, name=f"end_{k}") for k in range(LISTS))
+        which = Mux(self.take | self.begin, self.list, tracked)
+        start, end = Signal(INDEX), Signal(INDEX)
+        begins = Signal(INDEX)
+        m.d.comb += [
+            start.eq(starts[self.list]),
+            end.eq(ends[which]),
+            begins.eq(Mux(self.begin, self.imm[:INDEX], Cat(start[:-1], start[-1] ^ self.imm[0]))),
+            self.s_row.eq(end),
+        ]
+        with m.If(self.take):
+            m.d.sync += [self.first.eq(start), self.more.eq(end + ~start), self.some.eq(end != start)]
+        with m.If(self.take | self.begin):
+            m.d.sync += starts[self.list].eq(begins)
+        with m.If(self.take | self.begin | moved):
+            m.d.sync += ends[which].eq(Mux(moved, end + 1, begins))
+        with m.If(self.follow):
+            m.d.sync += [tracked.eq(self.list), self.offset.eq(self.target), threshold.eq(self.imm)]
+        return m
