@@ -110,10 +110,10 @@ def _checkpoint(model: Any, calibration: Dataset | None) -> Checkpoint | str | P
 
     if isinstance(model, Checkpoint | str | Path):
         return model
-    if not (hasattr(model, "to_checkpoint") and hasattr(model, "proj")):  # asked without torch
+    if not (hasattr(model, "to_checkpoint") and hasattr(model, "in_features")):  # asked without torch
         kind = type(model).__name__
         raise UserError(f"model is of type {kind}; expected a Checkpoint, the file of one or a LiquidClassifier")
-    inputs: int = model.proj.in_features
+    inputs: int = model.in_features
     ranges = ((-4.0, 4.0),) * inputs
     if calibration is not None:
         seen = calibration.x[calibration.mask]

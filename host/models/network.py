@@ -52,6 +52,7 @@ class CellClassifier(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
+        self.in_features = in_features
         width = hidden_size if projection is None else projection
         self.proj = nn.Linear(in_features, width) if width else None
         kind = cell.rpartition("-")[2]
