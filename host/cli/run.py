@@ -108,7 +108,7 @@ def figure_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("steps rejected", each("steps_rejected")),
         ("steps at their smallest", f"{found['step_limits']:,}"),
         ("frames halted early", f"{found['early_halts']:,}"),
-        ("products issued", f"{found['macs_issued']:,}"),
+        ("products issued, skipped", f"{found['macs_issued']:,}, {found['macs_skipped']:,}"),
         ("MAC utilisation", per_cent(found["mac_utilisation"], 1)),
         ("saturations, of inputs", f"{found['saturations']:,}, {found['input_saturations']:,}"),
     ]

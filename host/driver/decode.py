@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The device's output stream, taken apart as it comes: [step records] output vector, trailer, [state vector]."""
+"""The device's output stream, taken apart as it comes: [step records] [lag] output vector, trailer, [state vector]."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,9 @@ from liquid_accel.driver.errors import DeviceError
 from liquid_accel.image import Image
 from liquid_accel.rtl import isa
 
-COUNTERS = ("status", "cycles", "rhs_evals", "steps_accepted", "steps_rejected", "mac_cycles", "saturations")
+COUNTERS = (
+    "status", "cycles", "rhs_evals", "steps_accepted", "steps_rejected", "mac_cycles", "saturations", "macs_skipped",
+)  # fmt: skip
 
 
 @dataclass
@@ -18,7 +20,8 @@ class Decoder:
     """Collects the answers to `frames` frames; `traced` ones carry step records and states.
 
     `feed` takes words in portions of any size. Per frame there are then a row in `outputs` (words), in `counters` (in
-    the order of COUNTERS), in `states` (words), and any number of rows (frame, flags, step code, norm) in `steps`.
+    the order of COUNTERS), in `states` (words), and any number of rows (frame, flags, step code, norm) in `steps`. A
+    frame whose budget was used up is in `lags`, with the ticks that it did not get to and the norm of its last step.
     """
 
     image: Image
@@ -28,6 +31,7 @@ class Decoder:
     counters: list[tuple[int, ...]] = field(default_factory=list)
     states: list[list[int]] = field(default_factory=list)
     steps: list[tuple[int, int, int, int]] = field(default_factory=list)
+    lags: dict[int, tuple[int, int]] = field(default_factory=dict)
     _pending: list[int] = field(default_factory=list)
     _at: int = 0  # of the next section in _pending
     _taken: int = 0  # words in finished sections
@@ -43,12 +47,12 @@ class Decoder:
 
     @property
     def frame_words(self) -> int:
-        """Words of a frame without step records."""
+        """Words of a frame without step records and lag."""
         return 1 + self.image.output_words + isa.TRAILER_WORDS + (1 + self.image.state_words if self.traced else 0)
 
     @property
     def least_words_left(self) -> int:
-        """Words that are certain to come still; there may be more where frames are traced."""
+        """Words that are certain to come still; there may be more where frames are traced or cut short."""
         left = (self.frames - len(self.outputs)) * (1 + self.image.output_words)
         left += (self.frames - len(self.counters)) * isa.TRAILER_WORDS
         if self.traced:
@@ -66,7 +70,14 @@ class Decoder:
         """Take one section; false where it is not whole yet."""
         mark = self._pending[self._at]
         if len(self.outputs) == self.done:  # before the output vector
-            if mark & isa.MARK_MASK == isa.MARK_STEP and self.traced and self.done < self.frames:
+            if mark == isa.MARK_LAG and self.done < self.frames and self.done not in self.lags:
+                section = self._take(isa.LAG_WORDS)
+                if section:
+                    _, low, high, norm_low, norm_high = section
+                    self.lags[self.done] = low | high << 16, norm_low | norm_high << 16
+                return bool(section)
+            stepping = self.traced and self.done < self.frames and self.done not in self.lags
+            if mark & isa.MARK_MASK == isa.MARK_STEP and stepping:
                 section = self._take(isa.STEP_RECORD_WORDS)
                 if section:
                     flags, code, low, high = section
@@ -78,9 +89,10 @@ class Decoder:
                 raise self._odd(mark, "a trailer")
             section = self._take(isa.TRAILER_WORDS)
             if section:
-                head, c_low, c_high, rhs, accepted, rejected, m_low, m_high, saturated = section
+                head, c_low, c_high, rhs, accepted, rejected, m_low, m_high, saturated, s_low, s_high = section
                 cycles, macs = c_low | c_high << 16, m_low | m_high << 16
-                self.counters.append((head & ~isa.MARK_MASK, cycles, rhs, accepted, rejected, macs, saturated))
+                skipped = (s_low | s_high << 16) * self.image.config.lanes
+                self.counters.append((head & ~isa.MARK_MASK, cycles, rhs, accepted, rejected, macs, saturated, skipped))
             return bool(section)
         return self._vector(mark, self.image.state_words, self.states, "state vector")
 

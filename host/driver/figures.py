@@ -26,7 +26,7 @@ def predicted_cycles(image: Image, batch: Dataset) -> int:
 
 
 def dense_macs(image: Image, frames: int, rhs_evals: int) -> int:
-    """Multiplications of the dense matrix-vector products that the model asks for."""
+    """Multiplications of the dense matrix-vector products that the model asks for, skipped columns included."""
     return frames * image.frame_macs + rhs_evals * image.rhs_macs
 
 
@@ -38,8 +38,9 @@ def accuracy(result: Result, batch: Dataset) -> float | None:
 def figures(image: Image, batch: Dataset, result: Result, clock_mhz: float | None = None) -> dict[str, Any]:
     """Totals over all frames, with the keys of the contract.
 
-    `mac_utilisation` = dense_macs / (lanes * cycles); `macs_issued` = cycles with a product * lanes, padding and solver
-    algebra included; `latency_us` is the mean of a frame at `clock_mhz`, 12 MHz where none is given.
+    `mac_utilisation` = dense_macs / (lanes * cycles), which may pass 1 where columns are skipped; `macs_issued` =
+    cycles of matrix-vector products * lanes, padding and read-out included; `macs_skipped` = columns that had not moved
+    * lanes; `latency_us` is the mean of a frame at `clock_mhz`, 12 MHz where none is given.
     """
     clock = DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz
     totals = result.totals()
@@ -58,7 +59,7 @@ def figures(image: Image, batch: Dataset, result: Result, clock_mhz: float | Non
         "early_halts": totals["early_halts"],
         "step_limits": totals["step_limits"],
         "macs_issued": totals["mac_cycles"] * lanes,
-        "macs_skipped": 0,
+        "macs_skipped": totals["macs_skipped"],
         "mac_utilisation": dense_macs(image, frames, totals["rhs_evals"]) / (lanes * max(cycles, 1)),
         "saturations": totals["saturations"],
         "input_saturations": totals["input_saturations"],

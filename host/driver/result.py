@@ -17,6 +17,8 @@ from liquid_accel.rtl import formats, isa
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
+ERROR_ONE = 256  # what a unit whose error is the tolerance adds to the norm: 16 squared
+
 STEP = np.dtype(
     [("sequence", np.int64), ("frame", np.int64), ("accepted", np.bool_), ("limited", np.bool_),
      ("saturated", np.bool_), ("clipped", np.bool_), ("code", np.int64), ("size", np.float64), ("norm", np.int64)]
@@ -30,7 +32,10 @@ class Result:
     y (B, T, outputs) float32: for a classifier the logits of the running mean; `words` the same as the device's
     integers, int16; `label` (B,): the largest output of the last frame, the lowest among equals. Per frame (B, T):
     `status` (bits of `isa.Status`), `cycles`, `rhs_evals`, `steps_accepted`, `steps_rejected`, `mac_cycles`,
-    `saturations` and, counted by the driver, `input_saturations`. Where asked for, `h` (B, T, states) float32 with
+    `saturations`, `macs_skipped` (products of columns that had not moved) and, counted by the driver,
+    `input_saturations`. Of a frame that ended when its right-hand sides were used up (`isa.Status.BUDGET`), and 0 of
+    all others, `time_lag` is the time that it did not get to, in the unit of dt, and `error_estimate` = sqrt(norm /
+    (256 units)) the scaled error of its last step, 1 at the tolerance. Where asked for, `h` (B, T, states) float32 with
     `state_words`, the states at the end of each frame; and `steps`, a row (of STEP) a step in the order of sequences,
     `size` in the unit of dt.
     """
@@ -46,7 +51,10 @@ class Result:
     steps_rejected: Ints
     mac_cycles: Ints
     saturations: Ints
+    macs_skipped: Ints
     input_saturations: Ints
+    time_lag: npt.NDArray[np.float64]
+    error_estimate: npt.NDArray[np.float64]
     h: Floats | None = None
     state_words: npt.NDArray[np.int16] | None = None
     steps: npt.NDArray[np.void] | None = None
@@ -62,21 +70,13 @@ class Result:
         inside = self.mask
         halts = (self.status & int(isa.Status.EARLY_HALT)) != 0
         limits = (self.status & int(isa.Status.STEP_LIMIT)) != 0
-        names = (
-            "cycles",
-            "rhs_evals",
-            "steps_accepted",
-            "steps_rejected",
-            "mac_cycles",
-            "saturations",
-            "input_saturations",
-        )
+        names = (*(name for name in COUNTERS if name != "status"), "input_saturations")
         sums = {name: int(getattr(self, name).sum()) for name in names}
         return {"frames": int(inside.sum()), **sums, "early_halts": int(halts.sum()), "step_limits": int(limits.sum())}
 
     def arrays(self, states: bool = False) -> dict[str, npt.NDArray[np.generic]]:
         """What OUT.npz holds."""
-        names = ("y", "label", "lengths", *COUNTERS, "input_saturations")
+        names = ("y", "label", "lengths", *COUNTERS, "input_saturations", "time_lag", "error_estimate")
         held: dict[str, npt.NDArray[np.generic]] = {name: getattr(self, name) for name in names}
         if states and self.h is not None:
             held["h"] = self.h
@@ -97,6 +97,11 @@ def collect(
     words = spread(np.array(decoder.outputs, np.uint16).view(np.int16)[:, : image.outputs])
     counters = np.array(decoder.counters, np.int64)
     values: dict[str, Any] = {name: spread(counters[:, k]) for k, name in enumerate(COUNTERS)}
+    lags = np.zeros((len(counters), 2), np.float64)
+    for frame, lag in decoder.lags.items():
+        lags[frame] = lag
+    values["time_lag"] = spread(lags[:, 0] * image.machine_unit / (1 << formats.TICK_BITS))
+    values["error_estimate"] = spread(np.sqrt(lags[:, 1] / (ERROR_ONE * image.state_size)))
     if decoder.traced:
         states = np.array(decoder.states, np.uint16).view(np.int16)[:, : image.state_size]
         values["state_words"] = spread(states)

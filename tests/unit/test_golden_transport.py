@@ -9,7 +9,18 @@ import numpy.typing as npt
 import pytest
 
 from liquid_accel.rtl.config import preset
-from liquid_accel.rtl.isa import ISA_VERSION, MARK_DONE, Cond, Control, Finish, Flag, Instruction, Op, Space
+from liquid_accel.rtl.isa import (
+    ISA_VERSION,
+    MARK_DONE,
+    TRAILER_WORDS,
+    Cond,
+    Control,
+    Finish,
+    Flag,
+    Instruction,
+    Op,
+    Space,
+)
 from liquid_accel.rtl.registers import PRODUCT_ID, REGISTERS, Access, address, mask
 from liquid_accel.rtl.transport import Transport, TransportError
 from liquid_accel.sim.golden import GoldenError, GoldenTransport
@@ -37,8 +48,7 @@ SUM_UP = [
     ctl(Control.DONE, stall=40),
     ctl(Control.JUMP),
 ]
-TRAILER = 9
-FRAME_OUT = N + TRAILER
+FRAME_OUT = N + TRAILER_WORDS
 
 
 class Host:
@@ -245,7 +255,7 @@ def test_the_layouts_of_the_memories() -> None:
     rows = {s: (w.rows, w.row_words, w.used_words) for s, w in windows(preset("up5k")).items()}
     assert rows == {
         Space.ISSUE: (256, 4, 3),
-        Space.FINISH: (256, 8, 5),
+        Space.FINISH: (256, 4, 3),
         Space.WEIGHT: (16384, 4, 4),
         Space.VECTOR: (256, 8, 8),
         Space.A: (64, 8, 8),
