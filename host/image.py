@@ -24,6 +24,7 @@ from liquid_accel.errors import UserError
 from liquid_accel.files import write_whole
 from liquid_accel.rtl import isa
 from liquid_accel.rtl.config import LiquidConfig
+from liquid_accel.rtl.disassembly import disassemble
 from liquid_accel.rtl.isa import Space
 
 IMAGE_FORMAT = 1
@@ -37,10 +38,8 @@ Floats = npt.NDArray[np.float64]
 
 def row_words(config: LiquidConfig, space: Space) -> int:
     """16-bit words that one row of a memory takes in the host's layout."""
-    if space == Space.ISSUE:
+    if space in (Space.ISSUE, Space.FINISH):
         return 4
-    if space == Space.FINISH:
-        return 8
     if space == Space.TABLE:
         return 256
     return config.weight_part_words if space == Space.WEIGHT else config.lanes
@@ -110,14 +109,16 @@ class TensorPlace:
 
 @dataclass(frozen=True)
 class CycleModel:
-    """Cycles of a frame that starts a sequence, of another, and of both with dt = 0. `exact` where no step is adaptive;
-    else the first two are means over the calibration data."""
+    """Cycles of a frame that starts a sequence, of another, and of both with dt = 0. `exact` where nothing depends on
+    the data; else the first two are means over the calibration data. `plans`: a frame that moves takes so many cycles
+    more for each leading zero of its 32-bit dt in ticks."""
 
     first: float
     other: float
     first_zero_dt: float
     other_zero_dt: float
     exact: bool
+    plans: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,25 +183,29 @@ class Image:
         """The instructions, as they are decoded from the sections."""
         issue = self.sections[Space.ISSUE].reshape(-1, row_words(self.config, Space.ISSUE))
         finish = self.sections[Space.FINISH].reshape(-1, row_words(self.config, Space.FINISH))
-        pairs = zip(issue.tolist(), finish.tolist(), strict=True)
-        return [isa.Instruction.decode(_join(low), _join(high)) for low, high in pairs]
+        halves = [_join(words) for words in finish.tolist()]
+        words = [low | high << isa.FINISH_HALF_BITS for low, high in zip(halves[::2], halves[1::2], strict=True)]
+        return [isa.Instruction.decode(_join(row), words[at // 2]) for at, row in enumerate(issue.tolist())]
 
     def listing(self) -> str:
         """The program, a line an instruction: address, instruction, comment."""
         lines = []
         for address, (instruction, comment) in enumerate(zip(self.program(), self.comments, strict=True)):
-            text = f"{address:3d}  {isa.disassemble(instruction)}"
+            text = f"{address:3d}  {disassemble(instruction)}"
             lines.append(f"{text:<100}  ; {comment}" if comment else text)
         return "\n".join(lines)
 
     def predicted_cycles(
-        self, first_frames: int, other_frames: int, first_zero_dt: int = 0, other_zero_dt: int = 0
+        self, first_frames: int, other_frames: int, first_zero_dt: int = 0, other_zero_dt: int = 0, zeros: int = 0
     ) -> int:
         """Cycles of that many frames: those that start a sequence, the others, and of each those with dt = 0 (which
-        the former do not include). Exact for a fixed-step program, a mean over calibration data for an adaptive one."""
+        the former do not include); `zeros` are the leading zeros of dt in ticks, summed over the frames that move.
+        Exact for a program of fixed steps, else with means over calibration data."""
         model = self.cycles
-        moving = first_frames * model.first + other_frames * model.other
-        return round(moving + first_zero_dt * model.first_zero_dt + other_zero_dt * model.other_zero_dt)
+        return round(
+            first_frames * model.first + other_frames * model.other + first_zero_dt * model.first_zero_dt
+            + other_zero_dt * model.other_zero_dt + model.plans * zeros
+        )  # fmt: skip
 
     def data_dt(self, dt: Floats, given: bool) -> Floats:
         """`dt` of a data set; where it held none (`given` false), `default_dt` wherever something was filled in."""

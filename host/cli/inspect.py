@@ -83,7 +83,7 @@ def cycle_rows(image: Image) -> list[tuple[str, ...]]:
 
 def listing(image: Image) -> str:
     """The program; comments stand above their instruction, so that lines stay short."""
-    from liquid_accel.rtl.isa import disassemble
+    from liquid_accel.rtl.disassembly import disassemble
 
     lines, said = [], ""
     for address, (instruction, comment) in enumerate(zip(image.program(), image.comments, strict=True)):

@@ -14,9 +14,11 @@ from liquid_accel.compiler.options import CompileOptions
 from liquid_accel.compiler.schedule import Scheduler
 from liquid_accel.compiler.target import Target
 from liquid_accel.data import Dataset
+from liquid_accel.errors import UserError
 from liquid_accel.image import Image
 from liquid_accel.rtl.config import LiquidConfig
-from liquid_accel.rtl.formats import TICK_BITS, TIME_WIDTH
+from liquid_accel.rtl.formats import TICK_BITS
+from liquid_accel.rtl.tableaus import EXPONENTIAL_PAIRS, GATES, IMPLICIT
 
 START_SEQUENCES = 32  # that an adaptive solver's first step is taken from
 
@@ -26,7 +28,9 @@ def build(model: Checkpoint, calibration: Dataset | None, config: LiquidConfig, 
     net = network.parse(model)
     data = formats.stand_in(model) if calibration is None else calibration
     ranges = formats.calibrate(model, net, data)
-    if options.adaptive:
+    _check_solver(net, options)
+    adaptive = options.adaptive and net.equations
+    if adaptive:
         ranges.first_step = _first_step(model, data, options, ranges)
     unit = formats.machine_unit(ranges.dts)
     target = Target(config)
@@ -43,7 +47,7 @@ def build(model: Checkpoint, calibration: Dataset | None, config: LiquidConfig, 
         inputs=model.in_features,
         outputs=model.out_features,
         output_words=written.output_words,
-        state_size=net.liquid.size,
+        state_size=net.cells[-1].size,
         state_words=written.state_words,
         input_mean=tuple(model.features.mean),
         input_scale=tuple(model.features.scale),
@@ -53,25 +57,25 @@ def build(model: Checkpoint, calibration: Dataset | None, config: LiquidConfig, 
         time_unit_s=model.time_unit_s,
         machine_unit=unit * second,
         default_dt=model.default_dt * second,
-        max_dt=(2**TIME_WIDTH - 1) / 2**TICK_BITS * unit * second,
-        solver=options.solver,
-        steps=0 if options.adaptive else options.steps,
-        rtol=options.rtol if options.adaptive else 0.0,
-        atol=options.atol if options.adaptive else 0.0,
-        adaptive=options.adaptive,
+        max_dt=written.longest_frame / 2**TICK_BITS * unit * second,
+        solver=options.solver if net.equations else "none",
+        steps=options.steps if net.equations and not adaptive else 0,
+        rtol=options.rtol if options.tolerant and net.equations else 0.0,
+        atol=options.atol if options.tolerant and net.equations else 0.0,
+        adaptive=adaptive,
         frame_macs=net.frame_macs,
-        rhs_macs=net.liquid.recurrent.size,
+        rhs_macs=net.rhs_macs,
         task=model.task.kind,
         formats=tuple(target.formats),
         bounds=tuple(target.bounds),
         memory_map=target.allocator.memory_map,
         tensors=tuple(target.tensors),
-        cycles=predict.fixed_model(code, options.adaptive),
+        cycles=predict.fixed_model(code, config.lanes),
         comments=tuple(instruction.comment for instruction in code),
         warnings=tuple(warnings),
         checkpoint_hash=network.checkpoint_hash(model),
     )
-    if options.adaptive:
+    if not image.cycles.exact:
         image = replace(image, cycles=predict.measured(image, data, data_dt(image, data)))
     return image
 
@@ -86,8 +90,26 @@ def _first_step(model: Checkpoint, data: Dataset, options: CompileOptions, range
     from liquid_accel.sim import reference
 
     some = data.subset(slice(0, START_SEQUENCES))
-    settings = reference.SolverSettings("bs32", rtol=options.rtol, atol=options.atol)
+    name = "etd21" if options.solver in EXPONENTIAL_PAIRS else options.solver
+    own = options.method if options.solver not in EXPONENTIAL_PAIRS else None
+    settings = reference.SolverSettings(name, rtol=options.rtol, atol=options.atol, own=own)
     run = reference.run(model, some, settings)
     dt = model.model_dt(some.dt, some.dt_given)
     taken = run.accepted.sum()
     return float((dt * some.mask).sum() / taken) if taken else float(ranges.dts.max(initial=1.0))
+
+
+def _check_solver(net: network.Network, options: CompileOptions) -> None:
+    """`UserError` for a solver that the layers have no use for."""
+    if len(net.cells) > 1 and options.adaptive and net.equations:
+        raise UserError(
+            f"solver '{options.solver}' chooses the steps of one layer, and the model has {len(net.cells)} recurrent layers; "
+            "expected a fixed-step solver"
+        )
+    decays = options.solver in {*GATES, *IMPLICIT, *EXPONENTIAL_PAIRS}
+    for cell in net.cells:
+        if decays and not isinstance(cell, network.Liquid) and cell.layer.kind == "node":
+            raise UserError(
+                f"solver '{options.solver}' needs time constants, and layer '{cell.name}' (node) has none; expected a "
+                "Runge-Kutta method"
+            )

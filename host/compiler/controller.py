@@ -4,29 +4,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from liquid_accel.compiler.options import CompileOptions
-from liquid_accel.compiler.target import Target
-from liquid_accel.rtl.formats import FLOAT_MANTISSA_BITS, LOG2, TICK_BITS, TIME_WIDTH, float_code
+from liquid_accel.compiler.writer import Writer
+from liquid_accel.rtl.formats import FLOAT_MANTISSA_BITS, LOG2, TICK_BITS, float_code
 from liquid_accel.rtl.isa import Param
-from liquid_accel.rtl.tableaus import ButcherTableau
 
 ERROR_FRAC = 4  # fraction bits of an error in units of its tolerance, as it enters the norm
 HEAD_ROOM = 1 << ERROR_FRAC  # units of tolerance before the norm clamps: 8 bits with 4 fraction bits
 SMALLEST = 2.0**-12  # step, of a machine time unit
 MANTISSA = (1 << FLOAT_MANTISSA_BITS) - 1
+LARGEST = (31 << FLOAT_MANTISSA_BITS) | MANTISSA  # pseudo-logarithm of the longest step
 REJECT_LOG2 = -0.25  # a rejected step shrinks at least so much
 BETA_FRAC = 7
-
-
-@dataclass(frozen=True)
-class Scales:
-    """Fraction bits of the slopes; shifts of stage and error sums at a step of one tick."""
-
-    slope_frac: int
-    stage_narrow: int
-    error_narrow: int
+HALT_NEVER = 0
 
 
 def log_word(value: float) -> int:
@@ -34,32 +25,55 @@ def log_word(value: float) -> int:
     return round(math.log2(value) * (1 << LOG2.frac_bits))
 
 
+def log_size(step: float) -> int:
+    """Pseudo-logarithm of a step in machine time units, in ticks."""
+    return float_code(max(step, SMALLEST) * 2**TICK_BITS, bias=0)
+
+
+def halt_word(slope_frac: int, atol: float) -> int:
+    """Early halt: bits(time left) + bits(peak) <= HALT means time * slope < 2**HALT, below `atol`."""
+    return max(math.floor(TICK_BITS + slope_frac + math.log2(atol)), HALT_NEVER)
+
+
 def set_parameters(
-    target: Target, scales: Scales, units: int, tableau: ButcherTableau, options: CompileOptions, first_step: float
+    writer: Writer, order: int, norm: float, largest: int = LARGEST, halt: int = HALT_NEVER, first: int | None = None
 ) -> None:
-    """Write them all; `units` is the true size of the layer, `first_step` a sequence's first, in machine time units."""
-    # Beyond it a dynamic narrowing would have to shift left.
-    top = min(scales.stage_narrow, scales.error_narrow, TIME_WIDTH - 1)
-    largest = (top << FLOAT_MANTISSA_BITS) | MANTISSA
-    smallest = float_code(SMALLEST * 2**TICK_BITS, bias=0)
-    first = min(max(float_code(max(first_step, SMALLEST) * 2**TICK_BITS, bias=0), smallest), largest)
-    norm = units << 2 * ERROR_FRAC
-    order = options.order or tableau.order
-    # early halt: bits(time left) + bits(peak) <= HALT means time * slope < 2**HALT
-    halt = math.floor(TICK_BITS + scales.slope_frac + math.log2(options.atol)) if options.early_halt else 0
+    """Write them all. `order` is that of the error estimate's exponent; a step is accepted where the sum of squares is
+    at most `norm`; `largest` is the pseudo-logarithm that a step may not pass, `first` that of a sequence's first."""
+    options, unit, target = writer.options, writer.unit, writer.target
+    smallest = log_size(options.min_step / unit if options.min_step else SMALLEST)
+    if options.max_step:
+        largest = min(largest, log_size(options.max_step / unit))
+    if first is None:
+        first = min(max(log_size(writer.ranges.first_step / unit), smallest), largest)
+    beta1, beta2, alpha2 = FILTERS[options.controller](options.order or order)
     values = {
         Param.LOG_START: first,
         Param.LOG_MIN: smallest,
         Param.LOG_MAX: largest,
         Param.SAFETY: log_word(options.safety),
-        Param.BETA1: round(2**BETA_FRAC / order),
-        Param.BETA2: 0,
-        Param.ALPHA2: 0,
+        Param.BETA1: _beta(beta1),
+        Param.BETA2: _beta(beta2),
+        Param.ALPHA2: _beta(alpha2),
         Param.CHANGE_MIN: log_word(options.min_factor),
         Param.CHANGE_MAX: log_word(options.max_factor),
         Param.CHANGE_REJECT: round(REJECT_LOG2 * 2**LOG2.frac_bits),
-        Param.LOG_ACCEPT: float_code(float(norm), bias=0),
-        Param.HALT: max(halt, 0),
+        Param.LOG_ACCEPT: float_code(norm, bias=0),
+        Param.HALT: halt,
     }
     for name, value in values.items():
         target.parameter(name, value)
+
+
+def _beta(value: float) -> int:
+    return max(-128, min(127, round(value * 2**BETA_FRAC))) & 0xFF
+
+
+# Weights of log2 of the last two errors and of the last change, for an estimate of order k: the step changes by
+# 2**(log2(safety) - beta1 e1 - beta2 e2 - alpha2 c). (Soderlind: Digital filters in adaptive time-stepping, ACM TOMS
+# 29, 2003, table III; H211b with b = 4.)
+FILTERS: dict[str, Callable[[int], tuple[float, float, float]]] = {
+    "i": lambda k: (1 / k, 0.0, 0.0),
+    "pi": lambda k: (0.7 / k, -0.4 / k, 0.0),
+    "h211": lambda k: (0.25 / k, 0.25 / k, 0.25),
+}

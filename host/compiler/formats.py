@@ -9,16 +9,17 @@ a wide layer it is several times what ever comes; a format is then chosen for wh
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from liquid_accel.checkpoint import Checkpoint
-from liquid_accel.compiler.network import Dense, Network
+from liquid_accel.compiler.network import Dense, Liquid, Network
 from liquid_accel.data import Dataset
 from liquid_accel.errors import UserError
 from liquid_accel.image import Format
+from liquid_accel.layers import Gru, Lstm
 from liquid_accel.rtl import formats
 
 Floats = npt.NDArray[np.float64]
@@ -48,17 +49,36 @@ class Extent:
 
 @dataclass
 class Ranges:
-    """Extents by name; in the model's unit of time: the data's time steps, the largest 1/tau, a first step."""
+    """Extents by name; in the model's unit of time: the data's time steps, the largest 1/tau, a first step; the root
+    mean square of the last layer's states; the fraction bits of what goes into an activation, by its name."""
 
     extents: dict[str, Extent] = field(default_factory=dict)
     dts: Floats = field(default_factory=lambda: np.ones(1))
-    fastest: float = 1.0
+    fastest: float = 0.0
     first_step: float = 1.0
+    state_rms: float = 0.0
+    function_fracs: dict[str, int] = field(default_factory=dict)
 
     def note(self, name: str, bound: float, values: Floats) -> Extent:
-        low, high = float(values.min()), float(values.max())
+        """Widen an extent by values that were seen."""
+        low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+        if values.size:
+            low, high = float(values.min()), float(values.max())
+        if name in self.extents:
+            before = self.extents[name]
+            low, high, bound = min(low, before.low), max(high, before.high), min(bound, before.bound)
         self.extents[name] = Extent(bound, max(abs(low), abs(high)), low, high)
         return self.extents[name]
+
+    def bound(self, name: str, bound: float) -> Extent:
+        """Set what an extent can at most be."""
+        self.extents[name] = replace(self.extents[name], bound=bound)
+        return self.extents[name]
+
+    def share(self, activation: str, *extents: Extent) -> None:
+        """What goes into an activation has one format for all that use it, so that they share its table."""
+        frac = function_frac(*extents)
+        self.function_fracs[activation] = min(frac, self.function_fracs.get(activation, frac))
 
 
 def stand_in(model: Checkpoint, sequences: int = 16, frames: int = 24) -> Dataset:
@@ -73,61 +93,81 @@ def stand_in(model: Checkpoint, sequences: int = 16, frames: int = 24) -> Datase
 
 
 def calibrate(model: Checkpoint, network: Network, data: Dataset) -> Ranges:
-    """Run the float network over the data and record what each value does; the layer by fused steps."""
-    from liquid_accel.sim import reference_solvers as solvers
+    """Run the float network over the data and record what each value does; equations by fixed steps."""
+    from liquid_accel.sim import reference
 
     if data.x.shape[-1] != model.in_features:
         raise UserError(f"{data.name}: x has {data.x.shape[-1]} features; expected {model.in_features}")
-    ranges, inside = Ranges(), data.mask
-    dt = model.model_dt(data.dt, data.dt_given)
-    ranges.dts = dt[inside]
-    values = np.where(inside[..., None], model.features.normalise(data.x), 0.0)
+    ranges = Ranges()
+    squares = [0.0, 0]
+
+    def note(name: str, values: Floats) -> None:
+        ranges.note(name, np.inf, values)
+        if name == f"{network.cells[-1].name}.state":
+            squares[0] += float((values**2).sum())
+            squares[1] += values.size
+
+    reference.run(model, data, reference.default_solver(model), steps=CALIBRATION_STEPS, note=note)
+    ranges.state_rms = math.sqrt(squares[0] / max(squares[1], 1))
+    ranges.dts = model.model_dt(data.dt, data.dt_given)[data.mask]
     stored = np.abs(model.features.normalise(np.array(model.features.range).T)).max(axis=0)
-    limit = np.maximum(stored, np.abs(values).max(axis=(0, 1)))
-    ranges.note("input", float(limit.max()), values)
-    for layer in network.before:
-        values, limit = _dense(ranges, layer, values, limit, inside)
-    liquid = network.liquid
-    slow, _ = _linear(ranges, liquid.tau.name, liquid.tau.weight, liquid.tau.bias, values, limit, inside)
-    if liquid.input_weight is None:
-        drive, drive_limit = np.broadcast_to(liquid.bias, (*inside.shape, liquid.size)), np.abs(liquid.bias)
-    else:
-        name = f"{liquid.name}.drive"
-        drive, drive_limit = _linear(ranges, name, liquid.input_weight, liquid.bias, values, limit, inside)
-    tau = solvers.softplus(slow)
-    ranges.fastest = 1.0 / max(float(tau[inside].min()), SHORTEST)
-    act = solvers.activation(liquid.activation)
-    flow = solvers.Field(liquid.recurrent, drive, tau, act)
-    states = solvers.solve_fixed("fused", CALIBRATION_STEPS, flow, dt, inside).states
-    product, limits = states @ liquid.recurrent.T, np.abs(liquid.recurrent).sum(axis=1)
-    ranges.note(f"{liquid.name}.recurrent", float(limits.max()), product[inside])
-    ranges.note(f"{liquid.name}.pre", float((limits + drive_limit).max()), (product + drive)[inside])
-    ranges.note(f"{liquid.name}.drive", float(drive_limit.max()), drive[inside])
-    ranges.note("state", 1.0, states[inside])
-    values, limit = states, np.ones(liquid.size)
-    for layer in network.after:
-        values, limit = _dense(ranges, layer, values, limit, inside)
+    seen = np.abs(model.features.normalise(data.x[data.mask])).max(axis=0)
+    _bounds(ranges, network, np.maximum(stored, seen))
     return ranges
 
 
-def _linear(
-    ranges: Ranges, name: str, weight: Floats, bias: Floats, x: Floats, limit: Floats, inside: npt.NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
-    values: Floats = x @ weight.T + bias
-    bound: Floats = np.abs(weight) @ limit + np.abs(bias)
-    ranges.note(f"{name}.pre", float(bound.max()), values[inside])
-    return values, bound
+def _bounds(ranges: Ranges, network: Network, limit: Floats) -> None:
+    """What always holds, from the largest magnitudes `limit` of the inputs on."""
+    ranges.bound("input", float(limit.max()))
+    for layer in network.before:
+        limit = _dense_bound(ranges, layer, limit)
+    outputs: list[Floats] = []
+    for cell in network.cells:
+        if isinstance(cell, Liquid):
+            _liquid_bounds(ranges, cell, limit)
+            largest = 1.0
+        else:
+            largest = 1.0 if isinstance(cell.layer, Gru | Lstm) else MARGIN * ranges.extents[f"{cell.name}.state"].seen
+        ranges.bound(f"{cell.name}.state", largest)
+        limit = np.full(cell.size, largest)
+        outputs.append(limit)
+    if network.pooled == "all":
+        limit = np.concatenate(outputs)
+    for layer in network.after:
+        limit = _dense_bound(ranges, layer, limit)
+    ranges.extents["state"] = max((ranges.extents[f"{cell.name}.state"] for cell in network.cells), key=lambda e: e.bound)
 
 
-def _dense(
-    ranges: Ranges, layer: Dense, x: Floats, limit: Floats, inside: npt.NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
-    from liquid_accel.sim import reference_solvers as solvers
+def _liquid_bounds(ranges: Ranges, cell: Liquid, limit: Floats) -> None:
+    """Of the terms of an LTC or CT-RNN layer; and the shortest time constant."""
+    name, recurrent = cell.name, np.abs(cell.recurrent).sum(axis=1)
+    drive = np.abs(cell.bias)
+    if cell.input_weight is not None:
+        drive = np.abs(cell.input_weight) @ limit + drive
+    ranges.bound(f"{name}.recurrent", float(recurrent.max()))
+    ranges.bound(f"{name}.drive", float(drive.max()))
+    ranges.bound(f"{name}.pre", float((recurrent + drive).max()))
+    shortest = float(cell.time_constants.min(initial=np.inf))
+    if cell.tau is not None:
+        slow = np.abs(cell.tau.weight) @ limit + np.abs(cell.tau.bias)
+        shortest = float(np.logaddexp(0.0, ranges.extents[f"{name}.tau.pre"].low))
+        if cell.tau_recurrent is not None:
+            coupled = np.abs(cell.tau_recurrent).sum(axis=1)
+            ranges.bound(f"{name}.tau.recurrent", float(coupled.max()))
+            ranges.bound(f"{name}.tau.drive", float(slow.max()))
+            slow = slow + coupled
+        ranges.bound(f"{name}.tau.pre", float(slow.max()))
+    ranges.fastest = max(ranges.fastest, 1.0 / max(shortest, SHORTEST))
+    ranges.share(cell.activation, ranges.extents[f"{name}.drive"], ranges.extents[f"{name}.recurrent"])
 
-    values, bound = _linear(ranges, layer.name, layer.weight, layer.bias, x, limit, inside)
+
+def _dense_bound(ranges: Ranges, layer: Dense, limit: Floats) -> Floats:
+    bound: Floats = np.abs(layer.weight) @ limit + np.abs(layer.bias)
+    extent = ranges.bound(f"{layer.name}.pre", float(bound.max()))
     if layer.activation is None:
-        return values, bound
-    return solvers.activation(layer.activation)(values), np.ones(len(layer.bias))
+        return bound
+    ranges.share(layer.activation, extent)
+    return np.ones(len(layer.bias))
 
 
 # ---- Choices -------------------------------------------------------------------------------------------------

@@ -6,52 +6,90 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from liquid_accel.compiler import tables
 from liquid_accel.compiler.builder import place, to_element, to_vector
-from liquid_accel.compiler.memory import Slot
-from liquid_accel.compiler.writer import FLOAT_SHIFT, Layer, Writer
-from liquid_accel.rtl.isa import AddSource, Control, Factor, Space
+from liquid_accel.compiler.layer import Layer, right_hand_side, time_constants
+from liquid_accel.compiler.quantise import WORD_MAX, WORD_MIN
+from liquid_accel.compiler.writer import FLOAT_SHIFT, Floats, Writer
+from liquid_accel.rtl.formats import LOG2
+from liquid_accel.rtl.isa import AddSource, Control, Factor, Instruction, Space
 from liquid_accel.rtl.tableaus import GATES
 
 FASTEST = 2.0**4 - 2.0**-6  # log2 of 1/tau: just below the end of Q4.11
 
 
-class GatedSolver:
-    """`rate` says how the tau product is finished; `emit` writes the gate and the steps."""
+class LogRates:
+    """log2 of 1/(tau steps) of a layer's units, in machine units, Q4.11, in the vector memory."""
 
-    def __init__(self, writer: Writer, layer_size: int, tau_frac: int):
-        self.writer = writer
-        options = writer.options
-        # log2 of dt/(steps tau) in machine units: everything constant goes into the table.
-        offset = math.log2(writer.unit) - math.log2(options.steps)
-        self._rate = tables.rate_table(tau_frac, offset, FASTEST)
-        self._log_rate = writer.target.take(Space.VECTOR, "log2 1/tau", layer_size)
+    def __init__(self, writer: Writer, size: int, tau_frac: int, steps: int = 1):
+        self.writer, self.steps = writer, steps
+        # Everything constant goes into the table.
+        self.offset = math.log2(writer.unit) - math.log2(steps)
+        self._rate = tables.rate_table(tau_frac, self.offset, FASTEST)
+        self.slot = writer.target.take(Space.VECTOR, "log2 1/tau", size)
 
-    def rate(self) -> dict[str, Any]:
-        return {**self.writer.table(self._rate), **to_vector(self._log_rate)}
+    def done(self) -> dict[str, Any]:
+        """How a tau product is finished."""
+        return {**self.writer.table(self._rate), **to_vector(self.slot)}
+
+    def constant(self, tau: Floats) -> None:
+        """Time constants that do not change, in the model's unit."""
+        words = np.rint((self.offset - np.log2(tau)) * 2**LOG2.frac_bits)
+        self.writer.target.fill(self.slot, np.clip(words, WORD_MIN, WORD_MAX).astype(np.int64), pad=WORD_MIN)
 
     @property
-    def rate_comment(self) -> str:
-        return f"log2 1/(tau * {self.writer.options.steps})"
+    def comment(self) -> str:
+        return "log2 1/tau" if self.steps == 1 else f"log2 1/(tau * {self.steps})"
+
+
+class Gates:
+    """The rows that make gates of log2 z: a table of log2 g, then 2**f as a float code, in the C memory."""
+
+    def __init__(self, writer: Writer, rates: LogRates, size: int, table: tables.Table, name: str, log_time: AddSource):
+        self.writer, self.rates = writer, rates
+        self.slot = writer.target.take(Space.C, name, size)
+        # Clamping log2 z is harmless: beyond its ends the gate is 1, or moves nothing.
+        self._fields = {
+            **writer.table(table), "a_sel": log_time, "exp2": 1, "quiet_pre": 1, **to_element(self.slot),
+        }  # fmt: skip
+
+    def body(self, comment: str) -> list[Instruction]:
+        return self.writer.copy(self.rates.slot, 1, self._fields, comment)
+
+
+class GatedSolver:
+    """`rates` says how the tau product is finished; `emit` writes the gates and the steps."""
+
+    double_list = True  # a new h is listed row by row while the moves of the old one are still used
+    overshoots = False  # h stays between itself and f
+
+    def __init__(self, writer: Writer, size: int, tau_frac: int):
+        self.writer, self.name = writer, writer.options.solver
+        self.rates = LogRates(writer, size, tau_frac, writer.options.steps)
+        table = tables.gate_table(self.name)
+        self.gates = Gates(writer, self.rates, size, table, "gate", AddSource.LOG_DT)
 
     def emit(self, layer: Layer) -> None:
-        writer, options = self.writer, self.writer.options
-        gate = writer.target.take(Space.C, "gate", layer.size)
-        # Clamping log2 z is harmless: beyond its ends the gate is 1, or moves nothing.
-        fields = {
-            **writer.table(tables.gate_table(options.solver)), "a_sel": AddSource.LOG_DT, "exp2": 1, "quiet_pre": 1,
-            **to_element(gate),
-        }  # fmt: skip
-        equation = GATES[options.solver].equation
-        writer.loop(layer.rows, writer.copy(self._log_rate, 1, fields, f"g = {equation}"), "gates")
-        for step in range(options.steps):
-            writer.right_hand_side(
-                layer, layer.h, layer.base, False, self._update(layer, gate), f"step {step + 1}: h + g (f - h)"
+        writer, steps = self.writer, self.writer.options.steps
+        equation = f"g = {GATES[self.name].equation}"
+        if layer.tau is None:
+            writer.loop(layer.rows, self.gates.body(equation), "gates")
+        for step in range(steps):
+            comment = f"step {step + 1}: h + g (f - h)"
+            writer.take(layer.tracking)
+            if layer.tau is not None:
+                time_constants(writer, layer, layer.h)
+                writer.loop(layer.rows, self.gates.body(equation), "gates")
+            right_hand_side(
+                writer, layer, layer.h, layer.base, False, self.update(layer), comment, tracking=layer.tracking
             )
             writer.builder.control(Control.SWAP, "the new h")
 
-    def _update(self, layer: Layer, gate: Slot) -> dict[str, Any]:
+    def update(self, layer: Layer) -> dict[str, Any]:
         return {
-            **place("b", layer.base), "add": 1, "c": gate.row, "c_sel": Factor.MEMORY, "c_shift": FLOAT_SHIFT,
-            **to_vector(layer.h, other=True), **to_element(layer.base, other=True),
+            **place("b", layer.base), "add": 1, "c": self.gates.slot.row, "c_sel": Factor.MEMORY,
+            "c_shift": FLOAT_SHIFT, **to_vector(layer.h, other=True), **to_element(layer.base, other=True),
+            **self.writer.tracked(layer.tracking),
         }  # fmt: skip

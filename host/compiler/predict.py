@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Cycles of a frame: counted along the program where no step is adaptive, else measured on the golden model."""
+"""Cycles of a frame: counted along the program where nothing depends on the data, else measured on the golden model."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,41 +21,54 @@ WORD_MAX = -WORD_MIN - 1
 MEASURED_SEQUENCES = 64  # that a mean is taken over
 
 
-def path_cycles(program: list[Instruction], first: bool, time_left: bool) -> int:
-    """Cycles from FRAME to DONE of a program whose way depends on the frame alone; ValueError for an adaptive one."""
+def path_cycles(program: list[Instruction], lanes: int, first: bool, time_left: bool) -> tuple[int, int]:
+    """Cycles from FRAME to DONE of a program whose way depends on the frame alone, and the PLANs on it, each of which
+    takes the leading zeros of dt more; ValueError where the way, or a cost, depends on the data."""
     holds = {
         Cond.ALWAYS: True, Cond.FIRST: first, Cond.NOT_FIRST: not first, Cond.TIME_LEFT: time_left,
         Cond.NO_TIME_LEFT: not time_left, Cond.TRACE: False, Cond.NOT_TRACE: True,
     }  # fmt: skip
-    cycles, at = 0, 0
+    cycles, at, plans, count = 0, 0, 0, 0
     while True:
         i = program[at]
         at += 1
+        if i.op == Op.SPARSE or (i.op == Op.CONTROL and i.control in (Control.DECIDE, Control.JUDGE)):
+            raise ValueError("the program's cycles depend on the data")
         if i.op != Op.CONTROL:
-            cycles += i.stall + i.slots
+            cycles += i.stall + i.slots(lanes)
             continue
         cycles += Timing.FRAME if i.control == Control.FRAME else i.stall + 1
         if i.control == Control.DONE:
-            return cycles
-        if i.control in (Control.PLAN, Control.DECIDE):
-            raise ValueError("the steps of the program are adaptive: its cycles depend on the data")
-        if i.control == Control.JUMP and holds[i.cond]:
-            at = i.target
+            return cycles, plans
+        if i.control == Control.PLAN:
+            # The size is the longest, and cut to the frame.
+            plans, cycles = plans + 1, cycles + Timing.PLAN - 1 + 1 + 2
+        if i.control == Control.REPEAT:
+            count = i.imm
+        if i.control == Control.JUMP:
+            taken = count > 0 if i.cond == Cond.AGAIN else holds[i.cond]
+            count -= i.cond == Cond.AGAIN and taken
+            at = i.target if taken else at
         if i.control == Control.LOOP:
             body = 0
             while True:
-                body += program[at].stall + program[at].slots
+                if program[at].op == Op.SPARSE:
+                    raise ValueError("the program's cycles depend on the data")
+                body += program[at].stall + program[at].slots(lanes)
                 at += 1
                 if program[at - 1].loop_end:
                     break
             cycles += body * (i.imm & 0xFF)
 
 
-def fixed_model(program: list[Instruction], adaptive: bool) -> CycleModel:
-    """The cycle model of a program; where it is adaptive, frames that move are counted as those that do not."""
-    still = [float(path_cycles(program, first, False)) for first in (True, False)]
-    moving = still if adaptive else [float(path_cycles(program, first, True)) for first in (True, False)]
-    return CycleModel(moving[0], moving[1], still[0], still[1], exact=not adaptive)
+def fixed_model(program: list[Instruction], lanes: int) -> CycleModel:
+    """The cycle model of a program; not exact, and 0, where its cycles depend on the data."""
+    try:
+        still = [float(path_cycles(program, lanes, first, False)[0]) for first in (True, False)]
+        moving = [path_cycles(program, lanes, first, True) for first in (True, False)]
+    except ValueError:
+        return CycleModel(0.0, 0.0, 0.0, 0.0, exact=False)
+    return CycleModel(float(moving[0][0]), float(moving[1][0]), still[0], still[1], exact=True, plans=moving[0][1])
 
 
 def frame_words(image: Image, x: npt.NDArray[np.floating], dt: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
@@ -92,26 +104,32 @@ def measured(image: Image, data: Dataset, dt: npt.NDArray[np.float64]) -> CycleM
     lengths = data.lengths[chosen]
     frames = [frame_words(image, data.x[b, :n], dt[b, :n]) for b, n in zip(chosen, lengths, strict=True)]
     results = machine(image, len(chosen)).run(frames)
-    first: list[int] = []
-    other: list[int] = []
+    # By whether a frame starts a sequence, and whether it has no time.
+    cycles: dict[tuple[bool, bool], list[int]] = {(a, b): [] for a in (True, False) for b in (True, False)}
     for b, sequence in zip(chosen, results, strict=True):
         for frame, words in enumerate(sequence):
-            if dt[b, frame] > 0:
-                cycles = trailer(words)["cycles"]
-                (other if frame else first).append(cycles)
-    model = image.cycles
-    mean_other = float(np.mean(other)) if other else model.other
-    mean_first = float(np.mean(first)) if first else mean_other
-    return replace(model, first=round(mean_first, 3), other=round(mean_other, 3))
+            cycles[frame == 0, dt[b, frame] <= 0].append(trailer(words)["cycles"])
+    if not any(cycles[first, True] for first in (True, False)):
+        # The data have no frame without time: one sequence of two such.
+        still = frame_words(image, data.x[chosen[0], :1].repeat(2, axis=0), np.zeros(2))
+        for frame, words in enumerate(machine(image, 1).run([still])[0]):
+            cycles[frame == 0, True].append(trailer(words)["cycles"])
+
+    def mean(first: bool, none: bool) -> float:
+        found = cycles[first, none] or cycles[not first, none]
+        return round(float(np.mean(found)), 3) if found else 0.0
+
+    return CycleModel(mean(True, False), mean(False, False), mean(True, True), mean(False, True), exact=False)
 
 
 def trailer(words: npt.NDArray[np.uint16]) -> dict[str, int]:
     """Counters of a frame's trailer, which ends what an untraced frame pushes."""
-    status, low, high, rhs, accepted, rejected, mac_low, mac_high, saturations = (
+    status, low, high, rhs, accepted, rejected, mac_low, mac_high, saturations, skipped_low, skipped_high = (
         int(word) for word in words[-TRAILER_WORDS:]
     )
     return {
         "status": status & 0xFFF, "cycles": low | high << 16, "rhs_evals": rhs, "accepted": accepted,
         "rejected": rejected, "mac_cycles": mac_low | mac_high << 16, "saturations": saturations,
+        "skipped": skipped_low | skipped_high << 16,
     }  # fmt: skip
 

@@ -1,32 +1,29 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The program of a model: a frame in, its layers, the solver, the running mean, the read-out, a frame out.
+"""The program of a model: a frame in, its layers, the running mean, the read-out, a frame out.
 
-    FRAME; on a sequence's first frame h = 0, m = 0
-    x -> dense layers -> tau product, input term u
-    no time left? skip the solver
-    solver: gated steps or an adaptive pair
+    FRAME; on a sequence's first frame clear the states
+    x -> dense layers -> cell -> ... -> cell
     m += (h - m) / frames so far; dense layers of m -> output; DONE; when traced, h -> output
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from liquid_accel.compiler import formats
-from liquid_accel.compiler.adaptive import AdaptiveSolver
 from liquid_accel.compiler.builder import finish, place, to_element, to_vector
+from liquid_accel.compiler.cells import cell_of
 from liquid_accel.compiler.formats import Ranges
-from liquid_accel.compiler.gated import GatedSolver
 from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.network import Network
 from liquid_accel.compiler.options import CompileOptions
-from liquid_accel.compiler.quantise import WORD_MAX, WORD_MIN
-from liquid_accel.compiler.tables import ACTIVATION_TABLES
-from liquid_accel.compiler.target import Operand, Target
-from liquid_accel.compiler.writer import FLOAT_SHIFT, WORD_BOUND, Layer, Writer, function_bound
+from liquid_accel.compiler.target import Operand, Target, Tracking
+from liquid_accel.compiler.writer import FLOAT_SHIFT, WORD_BOUND, Writer
 from liquid_accel.errors import UserError
 from liquid_accel.rtl.isa import (
     HEADER_WORDS,
+    LAG_WORDS,
     MARK_VECTOR,
     TRAILER_WORDS,
     Cond,
@@ -36,12 +33,25 @@ from liquid_accel.rtl.isa import (
     Op,
     Space,
 )  # fmt: skip
-from liquid_accel.rtl.tableaus import TABLEAUS
 
 MEAN_FRAC = 14  # the running mean of |h| < 2 gathers rounding over many frames, so that it has finer words than h
 ROOM_UNIT = 4  # words, of the room that FRAME asks for
 ROOM_MAX = 255
 VECTOR_MAX = 0xFFF  # words that a mark can announce
+TRACKED_INPUT = 2.0  # an input that skipping looks at has a spare bit: the difference of two then fits in 16
+
+
+class Cell(Protocol):
+    """A recurrent layer while it is written: made before any code, in the order of the layers."""
+
+    name: str
+
+    @property
+    def output(self) -> Operand:
+        """The state at the end of a frame."""
+
+    def write(self, x: Operand) -> None:
+        """A frame's code."""
 
 
 @dataclass(frozen=True)
@@ -53,116 +63,79 @@ class Program:
     output_frac_bits: int
     output_words: int
     state_words: int
+    longest_frame: int
 
 
 def write(target: Target, network: Network, ranges: Ranges, options: CompileOptions, unit: float) -> Program:
     """Write the program of `network` and all it needs into `target`. `unit`: the machine's time unit in the model's."""
     writer = Writer(target, network, ranges, options, unit)
-    builder, liquid = writer.builder, network.liquid
-    inputs = (network.before[0] if network.before else liquid.tau).weight.shape[1]
     # Pairs first: they take the same rows of both halves of a memory.
-    h = target.take(Space.VECTOR, "state h", liquid.size, pair=True)
-    base = target.take(Space.B, "state h", liquid.size, pair=True)
-    mean = target.take(Space.VECTOR, "mean m", liquid.size) if network.pooled else h
-    mean_base = target.take(Space.B, "mean m", liquid.size) if network.pooled else base
-
+    cells: list[Cell] = [cell_of(writer, cell) for cell in network.cells]
+    builder = writer.builder
     builder.control(Control.FRAME, "flags, dt, log2 dt, weight of the mean, inputs")
-    builder.jump(Cond.NOT_FIRST, "frame", "goes on with a sequence?")
-    writer.clear(h, base, "h = 0")
-    if network.pooled:
-        writer.clear(mean, mean_base, "m = 0")
-    builder.mark("frame")
-    x = _inputs(writer, inputs)
-    for dense in network.before:
-        x = writer.dense(dense, x)
-    _solve(writer, x, h, base)
-    builder.mark("read-out")
-    y = Operand(h, liquid.size, writer.state_frac, WORD_BOUND)
-    if network.pooled:
-        y = _running_mean(writer, h, mean, mean_base)
-    outputs, output_frac = _read_out(writer, y)
-    output_words, state_words = outputs * target.lanes, h.rows * target.lanes
-    _trace(writer, h, state_words)
-    room = -(-(1 + output_words + TRAILER_WORDS) // ROOM_UNIT)
-    _check_fifo(target, HEADER_WORDS + inputs, room)
+    builder.jump(Cond.FIRST, "sequence", "the first frame of a sequence?")
+    writer.mark("frame")
+    x = _input(writer, network)
+    for index, cell in enumerate(cells):
+        cell.write(x)
+        if index + 1 < len(cells):
+            x = _handed_on(writer, cell.output, network.cells[index + 1].name)
+    outputs, output_frac = _read_out(writer, [cell.output for cell in cells])
+    state = cells[-1].output.slot
+    output_words, state_words = outputs * target.lanes, state.rows * target.lanes
+    _trace(writer, state, state_words)
+    writer.mark("sequence")
+    writer.write_start()
+    builder.jump(Cond.ALWAYS, "frame", "on with the frame")
+    room = -(-(1 + output_words + TRAILER_WORDS + (LAG_WORDS if options.budget else 0)) // ROOM_UNIT)
+    _check_fifo(target, HEADER_WORDS + network.inputs, room)
     code = builder.finished()
-    code[0] = replace(code[0], imm=HEADER_WORDS + inputs, target=room)
-    return Program(code, x_frac(target), output_frac, output_words, state_words)
+    code[0] = replace(code[0], imm=HEADER_WORDS + network.inputs, target=room)
+    frac = next(f.frac_bits for f in target.formats if f.name == "input")
+    return Program(code, frac, output_frac, output_words, state_words, writer.longest_frame)
 
 
-def x_frac(target: Target) -> int:
-    """Fraction bits of an input word: the first format that was chosen."""
-    return target.formats[0].frac_bits
-
-
-def _inputs(writer: Writer, inputs: int) -> Operand:
+def _input(writer: Writer, network: Network) -> Operand:
+    """The frame's features through the dense layers before the first cell; what goes into the cell is tracked."""
+    name, before = network.cells[0].name, network.before
     bound = writer.ranges.extents["input"].bound
-    frac = formats.finest(formats.MARGIN * bound)
+    frac = formats.finest((formats.MARGIN if before else TRACKED_INPUT) * bound)
     writer.target.formats.append(formats.entry("input", frac, bound, "range"))
-    slot = writer.target.take(Space.VECTOR, "input x", inputs)
-    body = [Instruction(Op.IN, last=1, cols=writer.target.lanes, comment="x", finish=finish(to_vector(slot), source=1))]
-    writer.loop(slot.rows, body, f"inputs: {inputs} features")
-    return Operand(slot, inputs, frac, WORD_BOUND)
+    tracking: Tracking | None = None
+    if network.skips_inputs and (not before or before[-1].activation is not None):
+        width = len(before[-1].bias) if before else network.inputs
+        tracking = writer.tracking(f"{name} input", name, width, writer.state_frac if before else frac)
+    slot = writer.target.take(Space.VECTOR, "input x", network.inputs)
+    own = tracking if not before else None
+    done = finish(to_vector(slot), writer.tracked(own), source=1)
+    body = [Instruction(Op.IN, last=1, cols=writer.target.lanes, comment="x", finish=done)]
+    writer.loop(slot.rows, body, f"inputs: {network.inputs} features", tracking=own)
+    x = Operand(slot, network.inputs, frac, WORD_BOUND, own)
+    for index, dense in enumerate(before):
+        x = writer.dense(dense, x, tracking=tracking if index + 1 == len(before) else None)
+    return x
 
 
-def _solve(writer: Writer, x: Operand, h: Slot, base: Slot) -> None:
-    """Tau and input products, and the solver."""
-    target, liquid, extents, options = writer.target, writer.network.liquid, writer.ranges.extents, writer.options
-    tau = liquid.tau
-    tau_frac = formats.function_frac(extents[f"{tau.name}.pre"])
-    # Each of the two terms must fit; where their sum does not the activation is flat.
-    parts = {"input term u": extents[f"{liquid.name}.drive"], "product W h": extents[f"{liquid.name}.recurrent"]}
-    pre_frac = formats.function_frac(*parts.values())
-    target.formats.append(formats.described("tau pre-activation", tau_frac, extents[f"{tau.name}.pre"]))
-    target.formats.extend(formats.described(name, pre_frac, extent) for name, extent in parts.items())
-    whole = formats.described("pre-activation W h + u", pre_frac, extents[f"{liquid.name}.pre"], flat=True)
-    target.formats.append(whole)
-    target.formats.append(formats.entry("state h", writer.state_frac, 1.0, "bound"))
-
-    solver: GatedSolver | AdaptiveSolver
-    if options.adaptive:
-        solver = AdaptiveSolver(writer, liquid.size, tau_frac, TABLEAUS[options.solver])
-    else:
-        solver = GatedSolver(writer, liquid.size, tau_frac)
-    names = f"{liquid.name}.tau_weight", f"{liquid.name}.tau_bias"
-    matrix = writer.matrix(names[0], tau.weight, x, tau_frac)
-    # A padded unit has the longest time constant, so that it hardly moves.
-    bias = target.bias(names[1], tau.bias, tau_frac, pad=WORD_MAX)
-    body = writer.product(matrix, x, bias, solver.rate(), solver.rate_comment)
-    writer.loop(h.rows, body, "time constants")
-
-    # Where sigmoid is the activation a padded unit is driven to its lower end, and tanh's to 0.
-    pad = 0 if liquid.activation == "tanh" else WORD_MIN
-    drive = target.bias(f"{liquid.name}.bias", liquid.bias, pre_frac, pad)
-    if liquid.input_weight is not None:
-        matrix = writer.matrix(f"{liquid.name}.input_weight", liquid.input_weight, x, pre_frac)
-        bias, drive = drive, target.take(Space.A, "input term u", liquid.size)
-        writer.loop(h.rows, writer.product(matrix, x, bias, to_element(drive), "u = U x + b"), "input term")
-
-    table = ACTIVATION_TABLES[liquid.activation](pre_frac, writer.state_frac)
-    # A gated step ends between h and f, so that h never passes the function's own bound.
-    bound = WORD_BOUND if options.adaptive else function_bound(table, writer.state_frac)
-    state = Operand(h, liquid.size, writer.state_frac, bound)
-    recurrent = writer.matrix(f"{liquid.name}.recurrent_weight", liquid.recurrent, state, pre_frac)
-    writer.builder.jump(Cond.NO_TIME_LEFT, "read-out", "dt = 0: nothing moves")
-    solver.emit(Layer(liquid.size, h, base, drive, recurrent, writer.table(table), writer.state_frac))
+def _handed_on(writer: Writer, h: Operand, name: str) -> Operand:
+    """A cell's state as the input of the next: tracked anew, since the next sees it once a frame."""
+    tracking = writer.tracking(f"{name} input", name, h.size, h.frac_bits)
+    if tracking is None:
+        return h
+    body = writer.copy(h.slot, 1, writer.tracked(tracking), f"moves of the input of {name}")
+    writer.loop(h.slot.rows, body, f"input of {name}", tracking=tracking)
+    return replace(h, tracking=tracking)
 
 
-def _running_mean(writer: Writer, h: Slot, mean: Slot, mean_base: Slot) -> Operand:
-    frac = max(MEAN_FRAC, writer.state_frac)
-    writer.target.formats.append(formats.entry("mean m", frac, 1.0, "bound"))
-    done = {
-        **to_vector(mean), **to_element(mean_base), **place("b", mean_base), "sub": 1, "add": 1, "c_sel": Factor.POOL,
-        "c_shift": FLOAT_SHIFT,
-    }  # fmt: skip
-    body = writer.copy(h, 1 << (frac - writer.state_frac), done, "m + (h - m) / frames so far")
-    writer.loop(h.rows, body, "running mean")
-    return Operand(mean, writer.network.liquid.size, frac, WORD_BOUND)
-
-
-def _read_out(writer: Writer, y: Operand) -> tuple[int, int]:
+def _read_out(writer: Writer, states: list[Operand]) -> tuple[int, int]:
     """The output vector; returns its rows and fraction bits."""
-    target, after = writer.target, writer.network.after
+    target, network = writer.target, writer.network
+    if network.pooled == "all":
+        y = _running_mean(writer, states)
+    elif network.pooled == "last":
+        y = _running_mean(writer, states[-1:])
+    else:
+        y = states[-1]
+    after = network.after
     for dense in after[:-1]:
         y = writer.dense(dense, y)
     rows = target.rows(len(after[-1].bias) if after else y.size)
@@ -176,6 +149,32 @@ def _read_out(writer: Writer, y: Operand) -> tuple[int, int]:
         writer.loop(rows, writer.copy(y.slot, 1, {"out": 1}, "output"), "output")
     writer.builder.control(Control.DONE, "trailer with status and counters")
     return rows, y.frac_bits
+
+
+def _running_mean(writer: Writer, states: list[Operand]) -> Operand:
+    """m += (h - m) / frames so far, of the states one after the other."""
+    lanes = writer.target.lanes
+    if any(state.size % lanes for state in states[:-1]):
+        raise UserError(f"the mean of several layers is read out; expected layers of a multiple of {lanes} units")
+    size = sum(state.size for state in states)
+    mean = writer.target.take(Space.VECTOR, "mean m", size)
+    base = writer.target.take(Space.B, "mean m", size)
+    for slot in (mean, base):
+        writer.at_start(slot, "m = 0")
+    frac = max(MEAN_FRAC, writer.state_frac)
+    writer.target.formats.append(formats.entry("mean m", frac, writer.ranges.extents["state"].bound, "bound"))
+    row = 0
+    for state in states:
+        rows = state.slot.rows
+        part, part_base = replace(mean, row=mean.row + row, rows=rows), replace(base, row=base.row + row, rows=rows)
+        done = {
+            **to_vector(part), **to_element(part_base), **place("b", part_base), "sub": 1, "add": 1,
+            "c_sel": Factor.POOL, "c_shift": FLOAT_SHIFT,
+        }  # fmt: skip
+        body = writer.copy(state.slot, 1 << (frac - state.frac_bits), done, "m + (h - m) / frames so far")
+        writer.loop(rows, body, "running mean")
+        row += rows
+    return Operand(mean, size, frac, WORD_BOUND)
 
 
 def _trace(writer: Writer, h: Slot, words: int) -> None:

@@ -14,7 +14,6 @@ from liquid_accel.rtl import formats
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-WEIGHT_MAX = 127  # symmetric: -128 is not used, so that a product's bound is the same on both sides
 SCALE_MAX = 31  # a row's shift has 5 bits
 ACCUMULATOR_LIMIT = 1 << (formats.ACCUMULATOR - 1)
 WORD_MAX = (1 << (formats.WORD - 1)) - 1
@@ -38,20 +37,26 @@ class Quantised:
         return int(np.abs(self.weight).sum(axis=1).max()) * word_bound
 
 
-def quantise_matrix(name: str, weight: Floats, frac_in: int, frac_out: int) -> Quantised:
-    """Each row as finely as 8 bits hold it; `UserError` where a weight is too large for a row shift of 0 or more."""
-    shift = frac_out - frac_in
+def weight_max(bits: int) -> int:
+    """Largest weight of so many bits; symmetric: the lowest word is not used, so that a product's bound is the same on
+    both sides."""
+    return (1 << bits - 1) - 1
+
+
+def quantise_matrix(name: str, weight: Floats, frac_in: int, frac_out: int, bits: int = 8) -> Quantised:
+    """Each row as finely as `bits` hold it; `UserError` where a weight is too large for a row shift of 0 or more."""
+    shift, top = frac_out - frac_in, weight_max(bits)
     largest = np.abs(weight).max(axis=1)
     with np.errstate(divide="ignore"):
-        exponent = np.floor(np.log2(WEIGHT_MAX + 0.5) - np.log2(largest))
+        exponent = np.floor(np.log2(top + 0.5) - np.log2(largest))
     exponent = np.where(largest > 0, exponent, SCALE_MAX + shift)
     exponent = np.minimum(exponent, SCALE_MAX + shift)
-    # The logarithm is rounded, and half a unit above 127 rounds to the even 128.
-    exponent -= np.rint(largest * 2.0**exponent) > WEIGHT_MAX
+    # The logarithm is rounded, and half a unit above the largest weight rounds to the even number above it.
+    exponent -= np.rint(largest * 2.0**exponent) > top
     scale = exponent.astype(np.int64) - shift
     if scale.min() < 0:
         row = int(np.argmin(scale))
-        limit = WEIGHT_MAX * 2.0**-shift
+        limit = top * 2.0**-shift
         raise UserError(
             f"tensor '{name}' reaches {largest[row]:.4g} in row {row}; expected weights of at most {limit:.4g} "
             f"between formats of {frac_in} and {frac_out} fraction bits"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from liquid_accel.image import space_rows
 from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.isa import (
+    E_S,
     STALL_MAX,
     AddSource,
     Cond,
@@ -34,7 +35,7 @@ class Flight:
     """What is under way before an instruction whose first slot, without a stall, is cycle 0.
 
     Times are slots of snapshots: the last write of each row, the last snapshot, the last that went into the norm or the
-    peak, the last that went to the output FIFO.
+    peak, the last that went to the output FIFO, the last that was tracked.
     """
 
     parity: int
@@ -42,6 +43,7 @@ class Flight:
     snapshot: int = _LONG_AGO
     judged: int = _LONG_AGO
     pushed: int = _LONG_AGO
+    tracked: int = _LONG_AGO
 
     def later(self, cycles: int, horizon: int) -> Flight:
         """The same, `cycles` on; what has long landed is forgotten."""
@@ -50,11 +52,14 @@ class Flight:
             return slot - cycles if slot - cycles > -horizon else _LONG_AGO
 
         written = {row: slot - cycles for row, slot in self.written.items() if slot - cycles > -horizon}
-        return Flight(self.parity, written, moved(self.snapshot), moved(self.judged), moved(self.pushed))
+        return Flight(
+            self.parity, written, moved(self.snapshot), moved(self.judged), moved(self.pushed), moved(self.tracked)
+        )
 
     @property
     def key(self) -> tuple[object, ...]:
-        return (self.parity, frozenset(self.written.items()), self.snapshot, self.judged, self.pushed)
+        times = self.snapshot, self.judged, self.pushed, self.tracked
+        return (self.parity, frozenset(self.written.items()), *times)
 
 
 class Scheduler:
@@ -63,7 +68,7 @@ class Scheduler:
     def __init__(self, config: LiquidConfig):
         self.config, self.lanes = config, config.lanes
         self.drain = drain(config.lanes)
-        self.horizon = self.drain + Timing.NORM + 1
+        self.horizon = self.drain + max(Timing.NORM, Timing.TRACK) + 1
 
     # ---- One instruction
 
@@ -87,7 +92,8 @@ class Scheduler:
             scalar = flight.written.get((Space.S, row), _LONG_AGO)
             slots += [written + self.drain, scalar + self.drain - (self.lanes - 1) + lane]
         if i.last:
-            slots += [slot - i.cols for slot in self._snapshots(i, r, flight)]
+            before = i.slots(self.lanes) - 1
+            slots += [slot - before for slot in self._snapshots(i, r, flight)]
         return max(slots)
 
     def _snapshots(self, i: Instruction, r: int, flight: Flight) -> list[int]:
@@ -95,6 +101,8 @@ class Scheduler:
         f = i.finish
         ri = r if f.indexed else 0
         slots = [flight.snapshot + self.lanes + (Timing.SCALE_GAP if f.row_scaled else 0)]
+        if f.e_mask & E_S:
+            slots.append(flight.tracked + self.lanes + Timing.TRACK)
         reads = (
             (f.a_sel == AddSource.MEMORY, Space.A, f.a, 0, Timing.READ_A),
             (bool(f.sub or f.add), Space.B, f.b, f.b_par & flight.parity, Timing.READ_B),
@@ -109,10 +117,16 @@ class Scheduler:
 
     def _control(self, i: Instruction, flight: Flight) -> int:
         empty = flight.snapshot + self.drain
-        if i.control == Control.DECIDE:
-            return max(0, empty, flight.judged + self.drain + Timing.NORM)
+        listed = flight.tracked + self.drain + Timing.TRACK
+        if i.control in (Control.DECIDE, Control.JUDGE):
+            # A tracked row may set stepsat.
+            return max(0, empty, flight.judged + self.drain + Timing.NORM, listed)
+        if i.control == Control.LAG:
+            return max(0, flight.judged + self.drain + Timing.NORM)
+        if i.control in (Control.TAKE, Control.LIST, Control.TRACK):
+            return max(0, listed)
         if i.control in (Control.PLAN, Control.DONE):
-            return max(0, empty)
+            return max(0, empty, listed)
         if i.control in (Control.EMIT, Control.ROOM):
             return max(0, flight.pushed + self.drain)
         return 0
@@ -120,12 +134,12 @@ class Scheduler:
     def after(self, i: Instruction, r: int, flight: Flight, stall: int) -> Flight:
         """What is under way once the instruction has issued after `stall`."""
         if i.op == Op.CONTROL:
-            if i.control in (Control.PLAN, Control.DECIDE, Control.FRAME):
+            if i.control in (Control.PLAN, Control.DECIDE, Control.JUDGE, Control.FRAME):
                 return Flight(flight.parity)
             later = flight.later(stall + 1, self.horizon)
             later.parity ^= i.control == Control.SWAP
             return later
-        later = flight.later(stall + i.slots, self.horizon)
+        later = flight.later(stall + i.slots(self.lanes), self.horizon)
         if i.last:
             f, slot = i.finish, -1  # the snapshot has the instruction's last slot
             ri = r if f.indexed else 0
@@ -139,6 +153,8 @@ class Scheduler:
                 later.judged = slot
             if f.out:
                 later.pushed = slot
+            if f.track:
+                later.tracked = slot
         return later
 
     # ---- The program
@@ -148,8 +164,11 @@ class Scheduler:
         stalls = [0] * len(program)
         ways: dict[int, list[Flight]] = {0: [Flight(0), Flight(1)]}
         at = 0
+        again = {i.target for at, i in enumerate(program) if _jumps(i) and i.target <= at}
         while at < len(program):
             flights = _distinct(ways.pop(at, []))
+            if at in again:
+                flights = _distinct([*flights, Flight(0), Flight(1)])
             i, end = program[at], at + 1
             if i.op == Op.CONTROL and i.control == Control.LOOP:
                 end = _loop_end(program, at)
@@ -159,7 +178,7 @@ class Scheduler:
                 flights = [self.after(i, 0, flight, stalls[at]) for flight in flights]
                 if i.op == Op.CONTROL and i.control == Control.DECIDE:
                     flights = [Flight(0), Flight(1)]
-                if i.op == Op.CONTROL and i.control == Control.JUMP:
+                if _jumps(i):
                     if i.target > at:
                         ways.setdefault(i.target, []).extend(flights)
                     if i.cond == Cond.ALWAYS:
@@ -171,8 +190,9 @@ class Scheduler:
         return [replace(i, stall=stall) for i, stall in zip(program, stalls, strict=True)]
 
     def _stall(self, i: Instruction, at: int, flight: Flight) -> int:
-        if i.op == Op.CONTROL and i.control == Control.JUMP and i.target <= at:
-            return max(0, flight.snapshot + self.drain - 1)  # the target comes a cycle later
+        if _jumps(i) and i.target <= at:
+            landed = max(flight.snapshot + self.drain, flight.tracked + self.drain + Timing.TRACK)
+            return max(0, landed - 1)  # the target comes a cycle later
         return self.earliest(i, 0, flight)
 
     def _loop(self, loop: list[Instruction], rows: int, flights: list[Flight]) -> tuple[list[int], list[Flight]]:
@@ -225,6 +245,10 @@ class Scheduler:
                         return index, missing
                     flight = self.after(i, r, flight, stall)
         return None
+
+
+def _jumps(i: Instruction) -> bool:
+    return i.op == Op.CONTROL and i.control == Control.JUMP
 
 
 def _distinct(flights: list[Flight]) -> list[Flight]:

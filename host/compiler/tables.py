@@ -134,7 +134,48 @@ def softplus_table(frac_bits: int) -> Table:
     )  # fmt: skip
 
 
-ACTIVATION_TABLES: dict[str, Callable[[int, int], Table]] = {"tanh": tanh_table, "sigmoid": sigmoid_table}
+def relu_table(frac_in: int, frac_out: int) -> Table:
+    """max(x, 0), as softplus with nothing added; input and output have the same format."""
+    if frac_in != frac_out:
+        raise ValueError(f"relu takes {frac_in} fraction bits to {frac_out}: the same were expected")
+    return Table("relu", Mode.SOFTPLUS, (0,) * SIZE, frac_in, frac_out, ())
+
+
+def lecun_tanh_table(frac_in: int, state_frac_bits: int) -> Table:
+    """1.7159 tanh(0.666 x), odd."""
+    return _state_function(
+        "lecun_tanh", Mode.ODD, lambda x: 1.7159 * np.tanh(0.666 * x), lambda x: 1.7159 * np.tanh(0.666 * x), frac_in,
+        state_frac_bits, 0.0,
+    )  # fmt: skip
+
+
+def log_sigmoid_table(frac_in: int) -> Table:
+    """log2 of 1 / (1 + e^-x) in Q4.11: a gate as a float code, once 2**f is taken."""
+
+    def function(x: Floats) -> Floats:
+        result: Floats = -np.logaddexp(0.0, -x) / np.log(2.0)
+        return result
+
+    words = _words(_fit(function, Mode.DIRECT, frac_in, LOG_FRAC))
+    table = Table("log2 sigmoid", Mode.DIRECT, words, frac_in, LOG_FRAC, ())
+    exact = function(ALL_INPUTS / 2.0**frac_in)
+    inside = ALL_INPUTS[exact > -15.5]
+    value = exp2_value(evaluate(table, inside, 0))
+    error = float(np.abs(value / 2.0 ** function(inside / 2.0**frac_in) - 1.0).max()) * 100.0
+    bound = Bound("sigmoid gate: worst relative error", round(error, 5), 0.2, "%")
+    return Table("log2 sigmoid", Mode.DIRECT, words, frac_in, LOG_FRAC, (bound,))
+
+
+def activation_table(name: str, frac_in: int, frac_out: int) -> Table:
+    """The table of an activation by name, softplus and relu with one format for both."""
+    if name == "softplus":
+        return softplus_table(frac_in)
+    return ACTIVATION_TABLES[name](frac_in, frac_out)
+
+
+ACTIVATION_TABLES: dict[str, Callable[[int, int], Table]] = {
+    "tanh": tanh_table, "sigmoid": sigmoid_table, "relu": relu_table, "lecun_tanh": lecun_tanh_table,
+}  # fmt: skip
 
 
 def rate_table(frac_in: int, offset: float, fastest: float) -> Table:
@@ -178,6 +219,16 @@ def _log2_expeuler(q: Floats) -> Floats:
     return result
 
 
+def _log2_correction(q: Floats) -> Floats:
+    """log2 of (z - 1 + e^-z) / z at z = 2**q; a series where the difference would cancel."""
+    z = 2.0**q
+    with np.errstate(over="ignore"):
+        value = (z - 1.0 + np.exp(-z)) / z
+    series = z / 2.0 * (1.0 - z / 3.0 * (1.0 - z / 4.0 * (1.0 - z / 5.0)))
+    result: Floats = np.log(np.where(z < 2.0**-6, series, value)) / np.log(2.0)
+    return result
+
+
 # log2 g(2**q) of the gates of rtl/tableaus.py.
 LOG_GATES: dict[str, Function] = {"fused": _log2_fused, "expeuler": _log2_expeuler}
 
@@ -191,6 +242,17 @@ def gate_table(name: str) -> Table:
     error = float(np.abs(value / 2.0 ** function(ALL_INPUTS / 2.0**LOG_FRAC) - 1.0).max()) * 100.0
     bound = Bound(f"gate {name}: worst relative error over all inputs", round(error, 5), 0.2, "%")
     return Table("gate", Mode.DIRECT, words, LOG_FRAC, LOG_FRAC, (bound,))
+
+
+def correction_table() -> Table:
+    """log2 of the exponential pair's correction (z - 1 + e^-z) / z over q = log2 z, both in Q4.11; never above 0."""
+    words = _words(np.minimum(_fit(_log2_correction, Mode.DIRECT, LOG_FRAC, LOG_FRAC), 0.0))
+    table = Table("correction", Mode.DIRECT, words, LOG_FRAC, LOG_FRAC, ())
+    inside = ALL_INPUTS[ALL_INPUTS >= -(15 << LOG_FRAC)]  # below it the correction is less than 2**-16
+    value = exp2_value(evaluate(table, inside, 0))
+    error = float(np.abs(value / 2.0 ** _log2_correction(inside / 2.0**LOG_FRAC) - 1.0).max()) * 100.0
+    bound = Bound("correction: worst relative error", round(error, 5), 0.2, "%")
+    return Table("correction", Mode.DIRECT, words, LOG_FRAC, LOG_FRAC, (bound,))
 
 
 def error_table(rtol: float, atol: float, state_frac_bits: int) -> Table:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from liquid_accel.compiler.memory import Allocator, Slot
+from liquid_accel.compiler.memory import Allocator, AnySpace, Hidden, Slot
 from liquid_accel.compiler.quantise import (
     ACCUMULATOR_LIMIT,
     Quantised,
@@ -19,7 +19,7 @@ from liquid_accel.compiler.quantise import (
 from liquid_accel.compiler.tables import Table
 from liquid_accel.image import Bound, Format, TensorPlace, Words, row_words
 from liquid_accel.rtl.config import LiquidConfig
-from liquid_accel.rtl.isa import Instruction, Param, Space
+from liquid_accel.rtl.isa import FINISH_HALF_BITS, Instruction, Param, Space
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -36,13 +36,41 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Tracking:
+    """An operand whose moves are listed for column skipping.
+
+    number       of the list, 0 to 3
+    operands     rows of X: the values that its columns were last computed with
+    deltas       rows of S where the list lies; a pair where it is written while the list before it is still read
+    threshold    in words: a column is computed again where its operand moved by more
+    """
+
+    name: str
+    number: int
+    operands: Slot
+    deltas: Slot
+    threshold: int
+
+
+@dataclass(frozen=True)
 class Operand:
-    """A vector in the vector memory: its fraction bits, and the largest magnitude that its words can ever take."""
+    """A vector in the vector memory: its fraction bits, the largest magnitude that its words can ever take, and the
+    list of its moves, if there is one."""
 
     slot: Slot
     size: int
     frac_bits: int
     word_bound: int
+    tracking: Tracking | None = None
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix and what it multiplies; where sums are kept, their rows in M."""
+
+    matrix: Matrix
+    source: Operand
+    kept: Slot | None = None
 
 
 class Target:
@@ -67,7 +95,7 @@ class Target:
         """Rows of `lanes` words that `size` words take."""
         return -(-size // self.lanes)
 
-    def take(self, space: Space, name: str, size: int, pair: bool = False) -> Slot:
+    def take(self, space: AnySpace, name: str, size: int, pair: bool = False) -> Slot:
         """Rows for a vector of `size` words."""
         return self.allocator.take(space, name, self.rows(size), pair)
 
@@ -75,12 +103,15 @@ class Target:
         """Initial words of a slot, filled up with `pad`."""
         words = np.full(slot.rows * self.lanes, pad, np.int64)
         words[: len(values)] = values
+        if isinstance(slot.space, Hidden):
+            raise ValueError(f"{slot.space.name} is not the host's to fill")
         for row, part in enumerate(words.reshape(slot.rows, self.lanes)):
             self._rows[slot.space][slot.row + row] = part
 
-    def matrix(self, quantised: Quantised, word_bound: int, shape: tuple[int, ...]) -> Matrix:
-        """Place a matrix whose inputs stay within `word_bound`; proves its accumulators."""
-        bound = quantised.accumulator_bound(word_bound)
+    def matrix(self, quantised: Quantised, word_bound: int, shape: tuple[int, ...], moves: bool = False) -> Matrix:
+        """Place a matrix whose inputs stay within `word_bound`; proves its accumulators. `moves`: what it is multiplied
+        with is the difference of two inputs."""
+        bound = quantised.accumulator_bound(word_bound) * (1 + moves)
         prove_accumulator(quantised.name, bound)
         self.bounds.append(Bound(f"{quantised.name}: accumulator", bound, ACCUMULATOR_LIMIT, "integer"))
         words = pack_weights(quantised, self.lanes)
@@ -130,8 +161,9 @@ class Target:
 
     def sections(self, program: list[Instruction]) -> dict[Space, Words]:
         """Words of every memory from address 0 to the last one that matters, rows between them zero."""
-        issue, finish = zip(*(instruction.encode() for instruction in program), strict=True)
-        sections = {Space.ISSUE: self._split(issue, Space.ISSUE), Space.FINISH: self._split(finish, Space.FINISH)}
+        issue = tuple(instruction.encode()[0] for instruction in program)
+        halves = finish_halves(program)
+        sections = {Space.ISSUE: self._split(issue, Space.ISSUE), Space.FINISH: self._split(halves, Space.FINISH)}
         for space in Space:
             if space in sections:
                 continue
@@ -155,3 +187,15 @@ class Target:
         """`UserError` where program or data do not fit."""
         self.allocator.reserve(Space.ISSUE, "program", 0, program_length)
         self.allocator.check()
+
+
+def finish_halves(program: list[Instruction]) -> tuple[int, ...]:
+    """Rows of the finish memory: two a pair of instructions; ValueError where a pair needs two words."""
+    rows: list[int] = []
+    for first in range(0, len(program), 2):
+        words = {instruction.encode()[1] for instruction in program[first : first + 2] if instruction.last}
+        if len(words) > 1:
+            raise ValueError(f"instructions {first} and {first + 1} finish in different ways")
+        word = words.pop() if words else 0
+        rows += [word & (1 << FINISH_HALF_BITS) - 1, word >> FINISH_HALF_BITS]
+    return tuple(rows)

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which writer makes the program of which cell."""
+
+from __future__ import annotations
+
+from liquid_accel.compiler.liquid import LiquidCell
+from liquid_accel.compiler.network import Cell, Liquid
+from liquid_accel.compiler.writer import Writer
+from liquid_accel.errors import UserError
+
+
+def cell_of(writer: Writer, cell: Cell) -> LiquidCell:
+    """The writer of a cell, its states placed."""
+    if isinstance(cell, Liquid):
+        return LiquidCell(writer, cell)
+    raise UserError(f"layer '{cell.name}' cannot be compiled yet")

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A liquid layer, placed in the machine, and the evaluation of its right-hand side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from liquid_accel.compiler.builder import place
+from liquid_accel.compiler.memory import Slot
+from liquid_accel.compiler.target import Product, Tracking
+from liquid_accel.compiler.writer import Writer
+
+
+@dataclass(frozen=True)
+class TauProduct:
+    """The part of the time constants that the state moves: R, the rows of A that hold V x + c, and how a row of the
+    sum is finished."""
+
+    product: Product
+    drive: Slot
+    done: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """tau dh/dt = -h + act(W h + u): h in the vector and the B memory (parity pairs), u in the A memory, the product
+    with W, the fields that read the activation's table, the list of h's moves, and the state's part of tau."""
+
+    name: str
+    size: int
+    h: Slot
+    base: Slot
+    drive: Slot
+    recurrent: Product
+    activation: Mapping[str, Any]
+    frac_bits: int
+    tracking: Tracking | None
+    tau: TauProduct | None
+
+    @property
+    def rows(self) -> int:
+        return self.h.rows
+
+
+def time_constants(writer: Writer, layer: Layer, source: Slot, other: bool = False) -> None:
+    """Where the time constants see the state: their rows anew, for y in `source`."""
+    if layer.tau is not None:
+        body = writer.product(layer.tau.product, layer.tau.drive, layer.tau.done, "tau(V x + R y + c)", source, other)
+        writer.loop(layer.rows, body, "time constants")
+
+
+def right_hand_side(
+    writer: Writer,
+    layer: Layer,
+    source: Slot,
+    base: Slot,
+    other: bool,
+    done: Mapping[str, Any],
+    comment: str,
+    tracking: Tracking | None = None,
+) -> None:
+    """A loop of (act(W y + u) - y) as `done` finishes it; y in `source` and `base`, counted as an evaluation. Its moves
+    have been taken; `tracking` is the list that the results go to."""
+    fields = {**layer.activation, **place("b", base, other), "sub": 1, "quiet_pre": 1}
+    body = writer.product(layer.recurrent, layer.drive, {**fields, **done}, comment, source, other)
+    writer.loop(layer.rows, body, comment, rhs=True, tracking=tracking)
