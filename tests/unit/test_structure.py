@@ -25,12 +25,13 @@ REFERENCE = tuple(f"sim.{path.stem}" for path in sorted((ROOT / "sim").glob("ref
 # Module or package: what it may import, itself included where it is a package. The longest name that fits decides.
 RULES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(TABLES, ()),
+    "rtl.disassembly": ("rtl.isa",),  # a view of the instruction table
     "rtl": ("rtl",),
     "sim": ("rtl", "sim.bus", "sim.cache", "sim.cxxrtl", "sim.cxxrtl_build", "sim.elaborate", "sim.pysim"),
     "sim.golden": (*TABLES, "sim.golden"),
     **dict.fromkeys(REFERENCE, (*TABLES, *FILES, *REFERENCE)),
     "boards": ("rtl", "boards"),
-    **dict.fromkeys(FILES, (*TABLES, *FILES)),
+    **dict.fromkeys(FILES, (*TABLES, "rtl.disassembly", *FILES)),
     "models": (*TABLES, *FILES, "models"),
     "compiler": (*TABLES, *FILES, "compiler"),
     # Formats are calibrated, and costs of adaptive programs predicted, by running the models of the machine.
