@@ -29,7 +29,7 @@ def check_product(pc: int, i: Instruction, lanes: int) -> None:
 def check_inputs_taken(pc: int, state: State, frames: Frames, index: Int) -> None:
     """Raise GoldenError if a frame ends before its inputs are all taken: the next header would be read from them."""
     begun = index[frames.current[index] >= 0]
-    left = frames.words.shape[2] - state.inputs_taken[begun]
+    left = frames.words.shape[2] - state.taken[begun]
     if left.any():
         raise GoldenError(f"instruction at pc {pc}: the frame before left {int(left.max())} of its inputs")
 
@@ -92,7 +92,7 @@ def _frame(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) -> 
     state.flags[index] = flags
     state.log2_dt[index] = signed16(log2_dt)
     state.pool[index] = pool
-    state.inputs_taken[index] = HEADER_WORDS
+    state.taken[index] = HEADER_WORDS
     state.controller.remaining[index] = dt_low | dt_high << 16
     state.controller.norm[index] = state.controller.peak[index] = 0
     state.controller.saturated[index] = False

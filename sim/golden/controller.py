@@ -84,10 +84,11 @@ def _word(value: Int) -> Int:
 def plan(c: ControllerState, scalars: Int, jump: int = 0) -> Int:
     """Choose the next step, in place; `scalars` is the S memory, (batch, words), of which SIZE and STEP are written.
 
-    With `jump` it begins with the size that the first step after the last jump led to, and is itself such a step.
+    With `jump` it begins with the size that the first step after the last jump led to, where one was accepted, and is
+    itself such a step.
     Returns the cost without the stall. The caller has seen to it that time is left.
     """
-    carried = scalars[:, Param.JUMP_SIZE if jump else Param.SIZE]
+    carried = np.where(~c.opening & bool(jump), scalars[:, Param.JUMP_SIZE], scalars[:, Param.SIZE])
     size = np.where(c.fresh, scalars[:, Param.LOG_START], carried) & 0xFFFF
     scalars[:, Param.SIZE] = _word(size)
     c.opening |= bool(jump)

@@ -130,7 +130,7 @@ class HazardChecker:
         if f.norm or f.peak:
             self._settled = drained + Timing.NORM
         if f.out:
-            self._pushed = drained
+            self._pushed = drained + 1  # a control instruction takes effect when it is loaded
         header = f.source or f.a_sel == AddSource.LOG_DT or f.c_sel == Factor.POOL
         if header or not (f.quiet_pre and f.quiet_post):
             self._framed = drained

@@ -87,10 +87,10 @@ class RowUnit:
         """The next words of the frames' inputs, 0 past their end."""
         words, state = self.frames.words, self.state
         count = shape[1] * shape[2]
-        at = state.inputs_taken[index][:, None] + np.arange(count)
+        at = state.taken[index][:, None] + np.arange(count)
         valid = at < words.shape[2]
         q = words[index[:, None], self.frames.current[index][:, None], np.where(valid, at, 0)]
-        state.inputs_taken[index] = np.minimum(state.inputs_taken[index] + count, words.shape[2])
+        state.taken[index] = np.minimum(state.taken[index] + count, words.shape[2])
         return np.where(valid, arithmetic.signed16(q), 0).reshape(shape)
 
     def _pre(self, pc: int, f: Finish, index: Int, rows: Int, acc: Int, scale: Int, events: Events) -> Int:

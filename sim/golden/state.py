@@ -54,7 +54,7 @@ LISTS = 4
 SCALARS = 256  # words of S, and of IDX beside it
 COUNTERS = ("cycles", "rhs_evals", "accepted", "rejected", "mac_cycles", "saturations", "skipped", "status")
 _REGISTERS = (
-    "pc", "r", "loop_start", "loop_count", "again", "parity", "wp", "log2_dt", "pool", "flags", "inputs_taken",
+    "pc", "r", "loop_start", "loop_count", "again", "parity", "wp", "log2_dt", "pool", "flags", "taken",
     "taken_first", "taken_count", "tracked_list", "track_offset", "track_threshold", *COUNTERS,
 )  # fmt: skip
 _ROWS = ("counting", "accumulators", "scale", "list_start", "list_end", "columns")  # with a row for each sequence
@@ -87,7 +87,7 @@ class State:
     pool: Int
     flags: Int
     again: Int
-    inputs_taken: Int
+    taken: Int
     taken_first: Int
     taken_count: Int
     tracked_list: Int

@@ -36,7 +36,7 @@ def below_leading_one(x: int) -> int:
 
 
 def scalar_plan(c: dict[str, int], s: list[int], jump: int) -> int:
-    ls = s[Param.LOG_START if c["fresh"] else Param.JUMP_SIZE if jump else Param.SIZE] & 0xFFFF
+    ls = s[Param.LOG_START if c["fresh"] else Param.JUMP_SIZE if jump and not c["opening"] else Param.SIZE] & 0xFFFF
     if jump:
         c["opening"] = 1
     s[Param.SIZE] = s16(ls)
@@ -210,6 +210,13 @@ def test_a_jump_begins_with_the_size_that_the_last_one_led_to() -> None:
     golden.plan(c, s)
     assert golden.decide(c, s).accept[0]
     assert (s[0, Param.JUMP_SIZE], s[0, Param.SIZE]) == (10 << 11, 11 << 11)
+
+
+def test_a_jump_takes_the_size_where_no_step_was_accepted_since_the_last_one() -> None:
+    s = memory(JUMP_SIZE=9 << 11, SIZE=7 << 11)
+    c = one(remaining=1 << 20, opening=1)
+    golden.plan(c, s, 1)
+    assert (c.step_ticks.tolist(), s[0, Param.SIZE], c.opening.tolist()) == ([128], 7 << 11, [True])
 
 
 def one(**values: int) -> golden.ControllerState:

@@ -167,6 +167,10 @@ def term(x: int, **finish: Any) -> Instruction:
         # Two groups whose entries are in the order of rows.
         ([term(5, track=Track.MOVED, t=3), term(5, track=Track.MOVED, t=20)], False),
         ([term(5, track=Track.MOVED, t=3), term(5, track=Track.SET, t=20)], True),
+        ([term(5, track=Track.SET, t=3), term(5, track=Track.MOVED, t=2)], True),
+        # The second group compares with operands that the first one has not written yet.
+        ([term(5, track=Track.SET, t=3), term(5, track=Track.MOVED, t=4)], False),
+        ([term(5, track=Track.MOVED, t=3), term(5, track=Track.SET, t=4)], False),
         # One row of sums for all rows.
         ([dot(Op.SPARSE, keep=Keep.ADD, m=3, indexed=0)], False),
         ([dot(Op.SPARSE, keep=Keep.SET, m=3), term(5, keep=Keep.READ, m=2)], True),
