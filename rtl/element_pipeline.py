@@ -38,8 +38,8 @@ READ_B, READ_C = GATE - 1, GATE
 OUT = GATE + GateUnit.latency
 WRITE = OUT + 1
 assert (READ_A, READ_B, READ_C, WRITE) == (Timing.READ_A, Timing.READ_B, Timing.READ_C, Timing.WRITE)
-# M is addressed this early: its word and the sum are added in the next stage, the result stands at stage 0.
-READ_M = -2
+# M is addressed this early: its word and the sum are added at stage 0.
+READ_M = -1
 START = READ_M - 2  # where element 0 is while `start` is high
 
 _SHAPES = {
@@ -67,7 +67,7 @@ class ElementPipeline(wiring.Component):
     """narrow -> + A -> function -> - B -> * factor -> + B -> memories, one element a cycle, `Timing.WRITE` stages.
 
     start            high while element 0 is at stage START
-    sum, scale       the row's sums, element by element at stage -1, and shifts, at stage 0
+    sum, scale       the row's sums and shifts, element by element at stage 0
     high             which half of the finish word is to stand in the next cycle
     finish           that half: for `lanes` cycles from stage READ_M on, the low half for `low_cycles` of them
     row, parity      loop index and parity, in the cycle of stage READ_M
@@ -167,7 +167,7 @@ class ElementPipeline(wiring.Component):
             last = min(base.last, READ_M + lanes)
             return stages.held(Standing(f"{base.name}_row", Cat(total[:-1], total[-1] ^ flip), first, last), stage)
 
-        # Stage -1: kept sums.
+        # Stages -1 and 0: kept sums.
         total = Signal(signed(ACCUMULATOR))
         if kept:
             m.submodules.kept_sums = kept_sums = KeptSums(self.config, self.vendor)
@@ -179,7 +179,7 @@ class ElementPipeline(wiring.Component):
                 total.eq(kept_sums.total),
             ]
         else:
-            m.d.sync += total.eq(self.sum)
+            m.d.comb += total.eq(self.sum)
         exponent = Mux(low.dynamic, self.step[FLOAT_MANTISSA_BITS:], 0)
         amount, negative = shift_amount(m, low.narrow, exponent, "row_shift")
         shift = Standing("shift", Cat(amount, negative & ~low.row_scaled, low.row_scaled), READ_M, low_last)

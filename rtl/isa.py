@@ -375,7 +375,7 @@ class Timing:
 
     # The snapshot of a row loads as the sums of the slot before it are complete: element 0 is at stage 0 this many
     # cycles after the snapshot's slot, element l is l cycles behind it.
-    SNAPSHOT_TO_STAGE0 = 6
+    SNAPSHOT_TO_STAGE0 = 5
     # Stages of the element pipeline at which a memory's address is presented, and at which the result is written.
     READ_A = 2
     READ_B = 8
@@ -383,7 +383,7 @@ class Timing:
     WRITE = 15
     # Snapshots of two rows are at least `lanes` slots apart, and a row-scaled one is this much further from the one
     # before: its scales are loaded while the row before it still drains.
-    SCALE_GAP = 3
+    SCALE_GAP = 2
     # Instructions that wait for the controller, without its data-dependent part (docs/isa.md).
     FRAME = 6
     PLAN = 5
@@ -392,9 +392,9 @@ class Timing:
     JUDGE = 5
     LAG = 6
     # After the last element's write until the norm and the peak are settled.
-    NORM = 3
+    NORM = 2
     # The same until a tracked element's list entry is written.
-    TRACK = 3
+    TRACK = 2
 
 
 def drain(lanes: int) -> int:

@@ -23,7 +23,7 @@ class KeptSums(wiring.Component):
     start       high in the cycle before M is addressed for element 0
     row, keep   of the row, in the cycle after `start`
     sum         element l in cycle 2 + l after `start`
-    total       element l in cycle 3 + l after `start`, at whose end it is in M
+    total       the same, combinational; it is in M at the end of that cycle
 
     Rows follow `lanes` cycles apart or more. Cost: an adder of 32 bits, 2 * ceil(kept_elements / 256) block RAMs.
     """
@@ -44,30 +44,27 @@ class KeptSums(wiring.Component):
         m = Module()
         lanes = self.config.lanes
         m.submodules.memory = memory = Ram(self.config.kept_elements, ACCUMULATOR // PART)
-        # Cycle 1: addressed, 2: added, 3: written.
-        token1, token2 = Signal(), Signal()
-        lane1, lane2, lane3 = (Signal(range(lanes)) for _ in range(3))
-        row2, row3 = Signal.like(self.row), Signal.like(self.row)
-        adds2, writes2, writes3, active3 = Signal(), Signal(), Signal(), Signal()
-        m.d.sync += [token1.eq(self.start), token2.eq(token1), lane2.eq(lane1), lane3.eq(lane2)]
+        # Cycle 1: addressed, 2: added and written.
+        token1 = Signal()
+        lane1, lane2 = Signal(range(lanes)), Signal(range(lanes))
+        row2 = Signal.like(self.row)
+        adds2, writes2, active2 = Signal(), Signal(), Signal()
+        m.d.sync += [token1.eq(self.start), lane2.eq(lane1)]
         m.d.sync += lane1.eq(Mux(self.start, 0, lane1 + 1))
         with m.If(token1):
             m.d.sync += [
+                active2.eq(1),
                 row2.eq(self.row),
                 adds2.eq(sum(self.keep == kind for kind in ADDS) != 0),
                 writes2.eq(sum(self.keep == kind for kind in WRITES) != 0),
             ]
-        with m.If(token2):
-            m.d.sync += [row3.eq(row2), writes3.eq(writes2), active3.eq(1)]
-        with m.Elif(lane3 == lanes - 1):
-            m.d.sync += active3.eq(0)
-        total = Signal(signed(ACCUMULATOR))
-        conditional_sum(m, "kept", self.sum, memory.read_data.as_signed(), adds2, total, self.vendor)
-        m.d.sync += self.total.eq(total)
+        with m.Elif(lane2 == lanes - 1):
+            m.d.sync += active2.eq(0)
+        conditional_sum(m, "kept", self.sum, memory.read_data.as_signed(), adds2, self.total, self.vendor)
         m.d.comb += [
             memory.read_row.eq(Cat(lane1, Mux(token1, self.row, row2))),
-            memory.write_row.eq(Cat(lane3, row3)),
+            memory.write_row.eq(Cat(lane2, row2)),
             memory.write_data.eq(self.total),
-            memory.write_parts.eq((active3 & writes3).replicate(memory.parts)),
+            memory.write_parts.eq((active2 & writes2).replicate(memory.parts)),
         ]
         return m

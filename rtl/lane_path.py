@@ -36,8 +36,7 @@ class LanePath(wiring.Component):
     clear                         zeroes the sums between two rows
     host, host_part, element      while nothing is under way: a word of V's row for the host
     start                         high two cycles after a snapshot slot
-    sum                           element l of the row in cycle SNAPSHOT_TO_STAGE0 - 1 + l after the snapshot's slot
-    scale                         its shift, a cycle later
+    sum, scale                    element l of the row in cycle SNAPSHOT_TO_STAGE0 + l after the snapshot's slot
 
     Cost: one choice of a lane's word for the broadcast, a 2:1 choice a bit for the operands, a register and a 2:1
     choice a bit for the sums (32 bits a lane) and the scales.
