@@ -98,33 +98,36 @@ class Counters(wiring.Component):
         with m.If(self.frame_done):
             m.d.sync += [counting.eq(0), sending.eq(1)]
 
-        at = Signal(range(TRAILER_WORDS))
-        trailer: list[Value] = [
-            Cat(status, Const(MARK_DONE >> 12, 4)), cycles[:16], cycles[16:], rhs, accepted, rejected,
-            macs[:16], macs[16:], clamps, skipped[:16], skipped[16:],
+        # One choice of words for all three: each begins with its mark and then goes through a stretch of the others.
+        low, high = self.norm[:16], self.norm[16:]
+        words: list[Value] = [
+            Const(0, 16), cycles[:16], cycles[16:], rhs, accepted, rejected, macs[:16], macs[16:], clamps,
+            skipped[:16], skipped[16:], self.left[:16], self.left[16:], self.step, low, high,
         ]  # fmt: skip
-        record: list[Value] = [
-            Cat(self.record_flags, Const(0, 8), Const(MARK_STEP >> 12, 4)),
-            self.step, self.norm[:16], self.norm[16:],
-        ]  # fmt: skip
-        lag: list[Value] = [
-            Const(MARK_LAG, 16), self.left[:16], self.left[16:], self.norm[:16], self.norm[16:],
-        ]  # fmt: skip
-        assert (len(trailer), len(record), len(lag)) == (TRAILER_WORDS, STEP_RECORD_WORDS, LAG_WORDS)
-        with m.If(self.lag):
-            m.d.sync += lagging.eq(1)
+        norm, step, left = len(words) - 2, len(words) - 3, len(words) - 5
+        assert (TRAILER_WORDS, STEP_RECORD_WORDS, LAG_WORDS) == (left, len(words) - step + 1, 5)
+        at, after = Signal(range(len(words))), Signal(range(len(words)))
+        mark = Signal(16)
+        with m.If(sending):
+            m.d.comb += [mark.eq(Cat(status, Const(MARK_DONE >> 12, 4))), after.eq(at + 1)]
+        with m.Elif(lagging):
+            m.d.comb += [mark.eq(MARK_LAG), after.eq(Mux(at == 0, left, Mux(at == left + 1, norm, at + 1)))]
+        with m.Else():
+            m.d.comb += [mark.eq(MARK_STEP | self.record_flags), after.eq(Mux(at == 0, step, at + 1))]
+        with m.Switch(at):
+            with m.Case(0):
+                m.d.comb += self.word.eq(mark)
+            for index, word in enumerate(words[1:], 1):
+                with m.Case(index):
+                    m.d.comb += self.word.eq(word)
         with m.If(self.record):
             m.d.sync += recording.eq(1)
-        for active, words in ((sending, trailer), (recording, record), (lagging, lag)):
-            with m.If(active):
-                with m.Switch(at):
-                    for index, word in enumerate(words):
-                        with m.Case(index):
-                            m.d.comb += self.word.eq(word)
-                m.d.comb += self.push.eq(sending | lagging | (at != 0) | self.record_room)
-                with m.If(self.push):
-                    m.d.sync += at.eq(at + 1)
-                    with m.If(at == len(words) - 1):
-                        m.d.comb += self.sent.eq(1)
-                        m.d.sync += [at.eq(0), active.eq(0)]
+        with m.If(self.lag):
+            m.d.sync += lagging.eq(1)
+        m.d.comb += self.push.eq(sending | lagging | (recording & ((at != 0) | self.record_room)))
+        with m.If(self.push):
+            m.d.sync += at.eq(after)
+            with m.If(at == Mux(sending, left - 1, len(words) - 1)):
+                m.d.comb += self.sent.eq(1)
+                m.d.sync += [at.eq(0), sending.eq(0), recording.eq(0), lagging.eq(0)]
         return m
