@@ -23,8 +23,10 @@ class Etd21:
     the size T^2, which the next prediction and correction pass on with a factor T.
 
     M = W h* is kept over frames, and the input is added to it: a new frame's f is act(M + u), no product. After a
-    reject f at the step's start is still there, and M follows the next prediction. Time constants that depend on h
-    are those at the step's start.
+    reject f at the step's start is still there, and M follows the next prediction.
+
+    Where tau depends on h, the corrected state is that of the mean of 1/tau at h and h*, so that order and estimate
+    hold.
     """
 
     opening, dearest = 0, 1
@@ -46,9 +48,10 @@ class Etd21:
         predicted = f + (h - f) * np.exp(-z)
         self.m[rows] = self.equation.product(predicted, frame, rows)
         self._last = self.equation.act(self.m[rows] + self.equation.drive[rows, frame])
-        correction = (self._last - f) * gain(z)
-        self._moved = predicted + correction
-        return scaled_error(correction, self.scale, self.rtol, self.atol)
+        # The mean of the rates at both ends; where they do not depend on h, z itself.
+        z = 0.5 * (z + step[:, None] / self.equation.tau_at(predicted, frame, rows))
+        self._moved = f + (h - f) * np.exp(-z) + (self._last - f) * gain(z)
+        return scaled_error(self._moved - predicted, self.scale, self.rtol, self.atol)
 
     def accept(self, rows: npt.NDArray[np.intp], accepted: Inside) -> None:
         done = rows[accepted]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
 
 from liquid_accel import checkpoint, data
 from liquid_accel.shipped import shipped
@@ -15,6 +16,7 @@ from liquid_accel.sim import reference
 from liquid_accel.sim.reference_controller import Controller
 from liquid_accel.sim.reference_equation import Field
 from liquid_accel.sim.reference_etd21 import Etd21, gain
+from liquid_accel.sim.reference_fields import CoupledField
 from liquid_accel.sim.reference_settings import SolverSettings
 
 HIDDEN = 4
@@ -112,6 +114,30 @@ def test_without_a_recurrent_product_it_is_exact() -> None:
         h = f + (h - f) * np.exp(-5.0 / field.tau[0, frame])
     np.testing.assert_allclose(run.states[0, -1], h, atol=1e-14)
     assert run.accepted.sum() == 3
+
+
+def test_time_constants_that_depend_on_the_state_leave_order_and_estimate_as_they_are() -> None:
+    plain, draw = equation(frames=1), np.random.default_rng(9)
+    slow, r = draw.normal(size=plain.drive.shape), draw.normal(size=(HIDDEN, HIDDEN))
+    field = CoupledField(plain.recurrent, plain.drive, plain.tau, np.tanh, slow, r)
+
+    def slope(_: float, h: np.ndarray) -> np.ndarray:
+        tau = np.log1p(np.exp(slow[0, 0] + r @ h))
+        return (np.tanh(plain.recurrent @ h + plain.drive[0, 0]) - h) / tau
+
+    exact = solve_ivp(slope, (0, 1), np.zeros(HIDDEN), "LSODA", rtol=1e-12, atol=1e-13).y[:, -1]
+    errors, estimates = [], []
+    for count in (32, 64, 128, 256):
+        controller = Controller(0.0, safety=1.0, first=1 / count, largest=1 / count, smallest=1 / 1024)
+        run = SolverSettings("etd21", atol=1e3, controller=controller).solver()(
+            field, np.ones((1, 1)), np.ones((1, 1), np.bool_), None
+        )
+        errors.append(np.abs(run.states[0, 0] - exact).max())
+        method, rows = Etd21(0.0, 1.0, 1.0, field), np.array([0])
+        method.enter(0, rows)
+        estimates.append(method.attempt(0, rows, np.array([1 / count]))[0])
+    for values in (errors, estimates):
+        assert -np.polyfit(range(4), np.log2(values), 1)[0] == pytest.approx(2, abs=0.2)
 
 
 def test_on_the_shipped_network_a_product_a_frame_keeps_the_accuracy() -> None:
