@@ -34,6 +34,7 @@ from liquid_accel.rtl.isa import (
     Op,
     Param,
     Space,
+    Timing,
 )
 from liquid_accel.sim.golden import GoldenMachine
 
@@ -88,7 +89,7 @@ def judging(norms: Sequence[int]) -> list[Array]:
 
 def test_judge_steers_jumps_and_costs_the_leading_zeros_of_the_norm() -> None:
     take = Instruction(op=Op.IN, cols=N, last=1, finish=Finish(source=1, norm=Norm.OUT))
-    program = [frame(N), take, control(Control.JUDGE, stall=DRAIN + 3)]
+    program = [frame(N), take, control(Control.JUDGE, stall=DRAIN + Timing.NORM)]
     program += [control(Control.JUMP, cond=Cond.OK, target=5), control(Control.EMIT, imm=1)]
     program += [control(Control.JUMP, cond=Cond.NOT_OK, target=7), control(Control.EMIT, imm=2), *done(0)]
     m = machine(program)
@@ -96,17 +97,17 @@ def test_judge_steers_jumps_and_costs_the_leading_zeros_of_the_norm() -> None:
     outputs = run(m, *judging([16, 17, 0]))
     assert [words[:-TRAILER_WORDS].tolist() for words in outputs] == [[2], [1], [2]]
     # Norms of 256, which counts as 257 and just passes, of 289 and of 0.
-    fixed = 6 + 5 + DRAIN + 3 + 5 + 3 + 1
+    fixed = 6 + 5 + DRAIN + Timing.NORM + 5 + 3 + 1
     assert [trailer(words)["cycles"] for words in outputs] == [fixed + 15, fixed + 15, fixed + 23]
 
 
 def test_lag_pushes_the_time_left_and_the_norm() -> None:
     take = Instruction(op=Op.IN, cols=N, last=1, finish=Finish(source=1, norm=Norm.OUT))
-    m = machine([frame(N), take, control(Control.LAG, stall=DRAIN + 3), *done(0)])
+    m = machine([frame(N), take, control(Control.LAG, stall=DRAIN + Timing.NORM), *done(0)])
     inputs = [-255, 255, 255, 1]
     words = run(m, header(dt=0x12345678, inputs=inputs), header(inputs=[0, 0, 0, 2]))
     assert words[0][:5].tolist() == [0xC000, 0x5678, 0x1234, (3 * 65025 + 1) & 0xFFFF, (3 * 65025 + 1) >> 16]
-    assert trailer(words[0])["cycles"] == 6 + 5 + DRAIN + 3 + 6 + 1
+    assert trailer(words[0])["cycles"] == 6 + 5 + DRAIN + Timing.NORM + 6 + 1
     assert words[1][:5].tolist() == [0xC000, 0, 0, 4, 0]  # FRAME has cleared the norm
 
 
@@ -134,7 +135,7 @@ def adaptive(trace_rows: int = 1) -> list[Instruction]:
         control(Control.LOOP, imm=ADAPTIVE_ROWS, stall=DRAIN),
         Instruction(op=Op.TERM, x=10, x_par=1, indexed=1, w=0),
         Instruction(op=Op.TERM, x=20, indexed=1, w=0, last=1, loop_end=1, stall=N, finish=state),
-        control(Control.DECIDE, stall=DRAIN + 3),
+        control(Control.DECIDE, stall=DRAIN + Timing.NORM),
         control(Control.JUMP, cond=Cond.TIME_LEFT, target=2),
     ]
     out = len(program)

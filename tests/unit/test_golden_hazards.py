@@ -32,6 +32,7 @@ from liquid_accel.rtl.isa import (
     Norm,
     Op,
     Space,
+    Timing,
     Track,
 )
 from liquid_accel.sim.golden import GoldenError, GoldenMachine
@@ -53,8 +54,8 @@ def nop(cycles: int) -> Instruction:
 
 TO_V, TO_A = Finish(v=20, v_en=1), Finish(e=3, e_mask=E_A)
 MOVED = Finish(track=Track.MOVED)
-# The snapshot is a slot after a term; its last lane is written in cycle 6 + 15 + 3 after it: 24 cycles lie between.
-GAP = 6 + 15 + N - 1
+# The snapshot is a slot after a term, and the last lane is written N - 1 cycles after the first.
+GAP = Timing.SNAPSHOT_TO_STAGE0 + Timing.WRITE + N - 1
 
 
 @pytest.mark.parametrize(
@@ -71,18 +72,18 @@ GAP = 6 + 15 + N - 1
         (row(Finish(e=3, e_mask=E_C)), row(Finish(c=3, c_sel=Factor.MEMORY, c_shift=31)), 15 - 9 - 1),
         (row(TO_V), control(Control.PLAN), GAP),
         (row(TO_V), control(Control.DECIDE), GAP),
-        (row(Finish(norm=Norm.OUT)), control(Control.DECIDE), GAP + 3),
+        (row(Finish(norm=Norm.OUT)), control(Control.DECIDE), GAP + Timing.NORM),
         (row(Finish(out=1)), control(Control.EMIT), GAP + 1),
         (row(Finish(out=1)), control(Control.DONE), GAP),
         (row(Finish(out=1)), control(Control.ROOM), GAP + 1),
         (row(TO_V), control(Control.JUDGE), GAP),
-        (row(Finish(norm=Norm.OUT)), control(Control.JUDGE), GAP + 3),
-        (row(Finish(norm=Norm.CHANGE)), control(Control.LAG), GAP + 3),
+        (row(Finish(norm=Norm.OUT)), control(Control.JUDGE), GAP + Timing.NORM),
+        (row(Finish(norm=Norm.CHANGE)), control(Control.LAG), GAP + Timing.NORM),
         (row(Finish(out=1)), control(Control.LAG), GAP + 1),
-        (row(MOVED), control(Control.TAKE), GAP + 3),
-        (row(MOVED), control(Control.LIST), GAP + 3),
-        (row(MOVED), control(Control.TRACK), GAP + 3),
-        (row(MOVED), control(Control.DONE), GAP + 3),
+        (row(MOVED), control(Control.TAKE), GAP + Timing.TRACK),
+        (row(MOVED), control(Control.LIST), GAP + Timing.TRACK),
+        (row(MOVED), control(Control.TRACK), GAP + Timing.TRACK),
+        (row(MOVED), control(Control.DONE), GAP + Timing.TRACK),
     ],
 )
 def test_what_comes_a_cycle_too_early_is_found(writer: Instruction, reader: Instruction, gap: int) -> None:
@@ -93,17 +94,19 @@ def test_what_comes_a_cycle_too_early_is_found(writer: Instruction, reader: Inst
 def test_snapshots_are_a_row_apart_and_scales_need_more() -> None:
     hazard(row(TO_V), row(TO_A, stall=N - 2), match=None)
     hazard(row(TO_V), row(TO_A, stall=N - 3), match=f"snapshot is {N - 1} slots")
-    scaled = Instruction(op=Op.DOT, x=60, cols=N + 2, last=1, finish=Finish(row_scaled=1))
+    scaled = Instruction(op=Op.DOT, x=60, cols=N + Timing.SCALE_GAP - 1, last=1, finish=Finish(row_scaled=1))
     hazard(row(TO_V), scaled, match=None)
-    hazard(row(TO_V), replace(scaled, cols=N + 1), match="load its scales")
+    hazard(row(TO_V), replace(scaled, cols=scaled.cols - 1), match="load its scales")
 
 
 def test_a_row_that_writes_s_stays_clear_of_the_entries_of_a_tracked_one() -> None:
-    # Snapshots N + 3 slots apart.
-    to_s = row(Finish(e=40, e_mask=E_S), stall=N + 1)
+    apart = N + Timing.TRACK  # of which the row itself takes two slots
+    to_s = row(Finish(e=40, e_mask=E_S), stall=apart - 2)
     end = control(Control.NOP, stall=DRAIN)
     hazard(row(MOVED), to_s, end, match=None)
-    hazard(row(MOVED), replace(to_s, stall=N), end, match=f"hazard at pc 2: it writes S.* {N + 2} slots")
+    hazard(
+        row(MOVED), replace(to_s, stall=to_s.stall - 1), end, match=f"pc 2: it writes S.* {N + Timing.TRACK - 1} slots"
+    )
     hazard(row(replace(to_s.finish, track=Track.MOVED)), end, match="pc 1: it writes S.* 0 slots")
     hazard(replace(to_s, stall=0), row(MOVED, stall=N - 2), end, match=None)  # the other way round is in order
 
@@ -111,7 +114,7 @@ def test_a_row_that_writes_s_stays_clear_of_the_entries_of_a_tracked_one() -> No
 def test_a_sparse_product_reads_its_entries_after_they_are_written_and_waits_for_its_scales() -> None:
     inputs = [header(dt=100, inputs=[0, 1, 1, 0])]  # two entries, in S[8] and S[9]
     moved = Instruction(op=Op.IN, cols=N, last=1, finish=Finish(source=1, track=Track.MOVED, quiet_pre=1, quiet_post=1))
-    make = [control(Control.LIST, imm=8), moved, control(Control.TAKE, stall=DRAIN + 3)]
+    make = [control(Control.LIST, imm=8), moved, control(Control.TAKE, stall=DRAIN + Timing.TRACK)]
     sparse = Instruction(op=Op.SPARSE, cols=N, w_load=1, last=1, finish=Finish(row_scaled=1))
 
     def check(gap: int, match: str | None) -> None:

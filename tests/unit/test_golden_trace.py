@@ -4,7 +4,7 @@
 import pytest
 from golden_programs import CONFIG, DRAIN, N, control, done, frame, header, machine, row, run, trailer
 
-from liquid_accel.rtl.isa import AddSource, Cond, Control, Factor, Finish, Instruction, Keep, Mode, Op, Track
+from liquid_accel.rtl.isa import AddSource, Cond, Control, Factor, Finish, Instruction, Keep, Mode, Op, Timing, Track
 from liquid_accel.sim.golden import GoldenMachine
 
 
@@ -23,8 +23,8 @@ def test_the_timeline_of_a_dot_and_its_idle_cycles() -> None:
     ]
     assert traced.executed[1].instruction == dot
     assert traced.cycles == counts["cycles"] == 18 + DRAIN
-    # Products in cycles 8 to 15, snapshot in 16, elements from 22 to 22 + 15 + N - 1.
-    assert traced.idle == traced.cycles - 8 - (15 + N)
+    # Products in cycles 8 to 15, snapshot in 16, then elements for WRITE + N cycles.
+    assert traced.idle == traced.cycles - 8 - (Timing.WRITE + N)
     assert traced.reads == {"weights": 9, "vector": 2, "A": N, "tables": N}
     assert traced.function_evaluations == N
 
@@ -37,7 +37,8 @@ def test_reads_of_sparse_and_kept_rows_and_the_loop_index() -> None:
     m = machine([*program, sparse, *done()], trace=True)
     counts = trailer(run(m, header(inputs=[1, 0, 2, 3]))[0])
     (traced,) = m.frames_traced
-    assert [(e.r, e.entries, e.cycles) for e in traced.executed if e.pc == 5] == [(0, 3, N + 3), (1, 3, N + 3)]
+    cost = N + Timing.SCALE_GAP  # 3 entries are fewer than a row takes the time of
+    assert [(e.r, e.entries, e.cycles) for e in traced.executed if e.pc == 5] == [(0, 3, cost), (1, 3, cost)]
     assert traced.reads == {"X": N, "weights": 8, "scalars": 6, "M": 2 * N, "B": 2 * N, "C": 2 * N}
     assert traced.function_evaluations == 0
     assert traced.cycles == counts["cycles"]

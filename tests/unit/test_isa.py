@@ -132,8 +132,8 @@ def test_a_code_that_does_not_exist_is_refused(issue: int) -> None:
         (Instruction(op=Op.DOT, cols=64, last=1), 65),
         (Instruction(op=Op.DOT, cols=64), 64),
         (Instruction(op=Op.TERM), 1),
-        (Instruction(op=Op.SPARSE, cols=64), 10),
-        (Instruction(op=Op.SPARSE, cols=64, last=1), 11),
+        (Instruction(op=Op.SPARSE, cols=64), 7 + Timing.SCALE_GAP),
+        (Instruction(op=Op.SPARSE, cols=64, last=1), 8 + Timing.SCALE_GAP),
     ],
 )
 def test_slots_are_columns_and_the_snapshot_and_of_a_sparse_product_what_its_scales_need(
