@@ -167,7 +167,7 @@ def scalar_finish(f: Finish, p: int, memory: dict[str, list[int]], table: list[i
             s = sat(t + max(s, 0), f.quiet_pre)
         else:
             negative = {Mode.ODD: -t, Mode.COMPLEMENT: 4096 - t}.get(f.mode, t)
-            s = min(max(negative if s < 0 else t, -32768), 32767)
+            s = sat(negative if s < 0 else t, f.quiet_pre)
     if f.exp2:
         j = s % 2048
         word = EXP2_ROM[j // 8]
