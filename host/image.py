@@ -27,7 +27,7 @@ from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.disassembly import disassemble
 from liquid_accel.rtl.isa import Space
 
-IMAGE_FORMAT = 1
+IMAGE_FORMAT = 2
 MAGIC = b"\x89LIQUID\n"
 _HEAD = struct.Struct("<8sII")
 _DIGEST = hashlib.sha256().digest_size
@@ -134,6 +134,10 @@ class Image:
                       ticks = round(dt / machine_unit * 2**20), log2 dt is that of dt / machine_unit
     default_dt        spacing of frames for data without dt, in the unit of DATA's dt
     max_dt            the longest frame, in the same unit
+    cells             kinds of the recurrent layers, in order; `solver` is "none" where none of them is an equation
+    budget            right-hand sides a frame may take; 0: no limit
+    delta_thresholds  by recurrent layer, of those that skip columns: the moves up to which a column is skipped
+    weight_bits       of a weight
     frame_macs        multiplications of the dense products once a frame, unpadded; `rhs_macs`: of one right-hand side
     """
 
@@ -158,6 +162,10 @@ class Image:
     rtol: float
     atol: float
     adaptive: bool
+    cells: tuple[str, ...]
+    budget: int
+    delta_thresholds: Mapping[str, float]
+    weight_bits: int
     frame_macs: int
     rhs_macs: int
     task: str
@@ -293,6 +301,8 @@ def _plain(value: Any) -> Any:
     """JSON's types for a field of an image."""
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)
     if isinstance(value, Format | Bound | Region | TensorPlace | CycleModel):
         return asdict(value)
     return value
@@ -321,7 +331,7 @@ def _decode(description: dict[str, Any], body: bytes, name: str) -> Image:
     for key, kind in _ROWS.items():
         rows = [{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for row in description[key]]
         values[key] = tuple(kind(**row) for row in rows)
-    for key in ("input_mean", "input_scale", "comments", "warnings"):
+    for key in ("input_mean", "input_scale", "cells", "comments", "warnings"):
         values[key] = tuple(description[key])
     values |= {"config": config, "sections": sections, "cycles": CycleModel(**description["cycles"])}
     image = Image(**values)

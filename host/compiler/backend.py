@@ -16,6 +16,7 @@ from liquid_accel.compiler.target import Target
 from liquid_accel.data import Dataset
 from liquid_accel.errors import UserError
 from liquid_accel.image import Image
+from liquid_accel.layers import CELLS
 from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.formats import TICK_BITS
 from liquid_accel.rtl.tableaus import EXPONENTIAL_PAIRS, GATES, IMPLICIT
@@ -63,6 +64,10 @@ def build(model: Checkpoint, calibration: Dataset | None, config: LiquidConfig, 
         rtol=options.rtol if options.tolerant and net.equations else 0.0,
         atol=options.atol if options.tolerant and net.equations else 0.0,
         adaptive=adaptive,
+        cells=tuple(layer.kind for layer in model.layers if isinstance(layer, CELLS)),
+        budget=options.budget if adaptive else 0,
+        delta_thresholds=_thresholds(net, options),
+        weight_bits=options.weight_bits,
         frame_macs=net.frame_macs,
         rhs_macs=net.rhs_macs,
         task=model.task.kind,
@@ -99,12 +104,21 @@ def _first_step(model: Checkpoint, data: Dataset, options: CompileOptions, range
     return float((dt * some.mask).sum() / taken) if taken else float(ranges.dts.max(initial=1.0))
 
 
+def _thresholds(net: network.Network, options: CompileOptions) -> dict[str, float]:
+    """Those of the layers that skip columns; `UserError` for one of a layer that the model has not."""
+    names = [cell.name for cell in net.cells]
+    for name in options.delta_thresholds:
+        if name not in names:
+            raise UserError(f"delta_threshold names layer '{name}'; expected a recurrent layer: {', '.join(names)}")
+    return {name: found for name in names if (found := options.threshold(name)) is not None}
+
+
 def _check_solver(net: network.Network, options: CompileOptions) -> None:
     """`UserError` for a solver that the layers have no use for."""
     if len(net.cells) > 1 and options.adaptive and net.equations:
         raise UserError(
-            f"solver '{options.solver}' chooses the steps of one layer, and the model has {len(net.cells)} recurrent layers; "
-            "expected a fixed-step solver"
+            f"solver '{options.solver}' chooses the steps of one layer, and the model has {len(net.cells)} recurrent "
+            "layers; expected a fixed-step solver"
         )
     decays = options.solver in {*GATES, *IMPLICIT, *EXPONENTIAL_PAIRS}
     for cell in net.cells:

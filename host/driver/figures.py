@@ -11,6 +11,7 @@ from liquid_accel.data import Dataset
 from liquid_accel.driver.frames import encode_time
 from liquid_accel.driver.result import Result
 from liquid_accel.image import Image
+from liquid_accel.rtl.formats import TIME_WIDTH
 
 DEFAULT_CLOCK_MHZ = 12.0  # that of the smallest board
 
@@ -22,7 +23,8 @@ def predicted_cycles(image: Image, batch: Dataset) -> int:
     first = np.zeros_like(inside)
     first[:, 0] = True
     counts = [int((inside & a & b).sum()) for b in (~still, still) for a in (first, ~first)]
-    return image.predicted_cycles(*counts)
+    zeros = TIME_WIDTH - np.frexp(ticks[inside & ~still].astype(np.float64))[1]
+    return image.predicted_cycles(*counts, zeros=int(zeros.sum()))
 
 
 def dense_macs(image: Image, frames: int, rhs_evals: int) -> int:
