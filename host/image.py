@@ -97,7 +97,10 @@ class Region:
 @dataclass(frozen=True)
 class TensorPlace:
     """Where a tensor of the checkpoint lies: w = W8 / 2**(scale + shift) in the weight memory from word `start` on, row
-    groups of `columns` words and one of scales; or a bias = word / 2**shift in the A memory from row `start` on."""
+    groups of `columns` words and one of scales; or a bias = word / 2**shift in the A or B memory from row `start` on.
+
+    Where `part` is not (), it is the part of the tensor that begins at (`row`, `column`) and has that shape; a row group
+    holds it from word `offset` on. What no part covers is 0, which is a bias that another one took in."""
 
     name: str
     space: str
@@ -105,6 +108,10 @@ class TensorPlace:
     shape: tuple[int, ...]
     columns: int
     shift: int
+    row: int = 0
+    column: int = 0
+    part: tuple[int, ...] = ()
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -223,18 +230,21 @@ class Image:
         """The weights that the integers stand for, float64, named and shaped like the checkpoint's tensors."""
         lanes = self.config.lanes
         weights = self.sections[Space.WEIGHT].astype("<u2").view(np.int8).reshape(-1, lanes).astype(np.float64)
-        adds = self.sections[Space.A].view(np.int16).astype(np.float64)
-        tensors = {}
+        tensors: dict[str, Floats] = {}
         for place in self.tensors:
-            size = place.shape[0]
-            if place.space == Space.A.name:
-                tensors[place.name] = adds[place.start * lanes :][:size] / 2.0**place.shift
+            whole = tensors.setdefault(place.name, np.zeros(place.shape))
+            part = place.part or place.shape
+            size = part[0]
+            if place.space != Space.WEIGHT.name:
+                words = self.sections[Space[place.space]].view(np.int16).astype(np.float64)[place.start * lanes :]
+                whole[place.row : place.row + size] = words[:size] / 2.0**place.shift
                 continue
             groups = -(-size // lanes)
             block = weights[place.start :][: groups * (place.columns + 1)].reshape(groups, place.columns + 1, lanes)
-            whole = block[:, :-1].transpose(0, 2, 1).reshape(groups * lanes, place.columns)
+            values = block[:, :-1].transpose(0, 2, 1).reshape(groups * lanes, place.columns)
             scale = block[:, -1].reshape(groups * lanes)
-            tensors[place.name] = (whole / 2.0 ** (scale + place.shift)[:, None])[:size, : place.shape[1]]
+            values = (values / 2.0 ** (scale + place.shift)[:, None])[:size, place.offset :][:, : part[1]]
+            whole[place.row : place.row + size, place.column : place.column + part[1]] = values
         return tensors
 
     # ---- The file ----------------------------------------------------------------------------------------------

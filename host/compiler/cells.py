@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from liquid_accel.compiler.gru import GruCell
 from liquid_accel.compiler.liquid import LiquidCell
 from liquid_accel.compiler.network import Cell, Liquid
 from liquid_accel.compiler.writer import Writer
 from liquid_accel.errors import UserError
+from liquid_accel.layers import Gru
 
 
-def cell_of(writer: Writer, cell: Cell) -> LiquidCell:
+def cell_of(writer: Writer, cell: Cell) -> LiquidCell | GruCell:
     """The writer of a cell, its states placed."""
     if isinstance(cell, Liquid):
         return LiquidCell(writer, cell)
+    if isinstance(cell.layer, Gru):
+        return GruCell(writer, cell)
     raise UserError(f"layer '{cell.name}' cannot be compiled yet")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liquid_accel.checkpoint import Checkpoint
-from liquid_accel.compiler.network import Dense, Liquid, Network
+from liquid_accel.compiler.network import Dense, Liquid, Network, Other
 from liquid_accel.data import Dataset
 from liquid_accel.errors import UserError
 from liquid_accel.image import Format
@@ -127,7 +127,11 @@ def _bounds(ranges: Ranges, network: Network, limit: Floats) -> None:
             _liquid_bounds(ranges, cell, limit)
             largest = 1.0
         else:
-            largest = 1.0 if isinstance(cell.layer, Gru | Lstm) else MARGIN * ranges.extents[f"{cell.name}.state"].seen
+            gated = isinstance(cell.layer, Gru | Lstm)
+            largest = 1.0 if gated else MARGIN * ranges.extents[f"{cell.name}.state"].seen
+            if gated:
+                _gated_bounds(ranges, cell, limit)
+            _shared(ranges, cell)
         ranges.bound(f"{cell.name}.state", largest)
         limit = np.full(cell.size, largest)
         outputs.append(limit)
@@ -135,7 +139,8 @@ def _bounds(ranges: Ranges, network: Network, limit: Floats) -> None:
         limit = np.concatenate(outputs)
     for layer in network.after:
         limit = _dense_bound(ranges, layer, limit)
-    ranges.extents["state"] = max((ranges.extents[f"{cell.name}.state"] for cell in network.cells), key=lambda e: e.bound)
+    states = [ranges.extents[f"{cell.name}.state"] for cell in network.cells]
+    ranges.extents["state"] = max(states, key=lambda extent: extent.bound)
 
 
 def _liquid_bounds(ranges: Ranges, cell: Liquid, limit: Floats) -> None:
@@ -159,6 +164,27 @@ def _liquid_bounds(ranges: Ranges, cell: Liquid, limit: Floats) -> None:
         ranges.bound(f"{name}.tau.pre", float(slow.max()))
     ranges.fastest = max(ranges.fastest, 1.0 / max(shortest, SHORTEST))
     ranges.share(cell.activation, ranges.extents[f"{name}.drive"], ranges.extents[f"{name}.recurrent"])
+
+
+def _gated_bounds(ranges: Ranges, cell: Other, limit: Floats) -> None:
+    """Of the gates' products with the input and with the state, each with its bias, and of their sums."""
+    letters = "rzn" if isinstance(cell.layer, Gru) else "ifgo"
+    given = np.abs(cell.tensors["weight_ih"]) @ limit + np.abs(cell.tensors["bias_ih"])
+    recurrent = np.abs(cell.tensors["weight_hh"]).sum(axis=1) + np.abs(cell.tensors["bias_hh"])
+    for part, values in (("input", given), ("recurrent", recurrent), ("pre", given + recurrent)):
+        for letter, rows in zip(letters, np.split(values, len(letters)), strict=True):
+            ranges.bound(f"{cell.name}.{part}_{letter}", float(rows.max()))
+
+
+def _shared(ranges: Ranges, cell: Other) -> None:
+    """What goes into the functions of a cell that other layers use too."""
+    layer, names = cell.layer, dict[str, list[str]]()
+    if isinstance(layer, Gru):
+        names["tanh"] = ["pre_n", "input_n", "recurrent_n"]
+    elif isinstance(layer, Lstm):
+        names["tanh"] = ["pre_g", "cell"]
+    for activation, parts in names.items():
+        ranges.share(activation, *(ranges.extents[f"{cell.name}.{part}"] for part in parts))
 
 
 def _dense_bound(ranges: Ranges, layer: Dense, limit: Floats) -> Floats:

@@ -149,21 +149,23 @@ def lecun_tanh_table(frac_in: int, state_frac_bits: int) -> Table:
     )  # fmt: skip
 
 
-def log_sigmoid_table(frac_in: int) -> Table:
-    """log2 of 1 / (1 + e^-x) in Q4.11: a gate as a float code, once 2**f is taken."""
+def log_sigmoid_table(frac_in: int, mirrored: bool = False) -> Table:
+    """log2 of 1 / (1 + e^-x), or `mirrored` of 1 / (1 + e^x), in Q4.11: a gate as a float code, once 2**f is taken. No
+    word is above 0: a gate never passes 1."""
+    sign, name = (1.0, "log2 1 - sigmoid") if mirrored else (-1.0, "log2 sigmoid")
 
     def function(x: Floats) -> Floats:
-        result: Floats = -np.logaddexp(0.0, -x) / np.log(2.0)
+        result: Floats = -np.logaddexp(0.0, sign * x) / np.log(2.0)
         return result
 
-    words = _words(_fit(function, Mode.DIRECT, frac_in, LOG_FRAC))
-    table = Table("log2 sigmoid", Mode.DIRECT, words, frac_in, LOG_FRAC, ())
+    words = _words(np.minimum(_fit(function, Mode.DIRECT, frac_in, LOG_FRAC), 0.0))
+    table = Table(name, Mode.DIRECT, words, frac_in, LOG_FRAC, ())
     exact = function(ALL_INPUTS / 2.0**frac_in)
     inside = ALL_INPUTS[exact > -15.5]
     value = exp2_value(evaluate(table, inside, 0))
     error = float(np.abs(value / 2.0 ** function(inside / 2.0**frac_in) - 1.0).max()) * 100.0
-    bound = Bound("sigmoid gate: worst relative error", round(error, 5), 0.2, "%")
-    return Table("log2 sigmoid", Mode.DIRECT, words, frac_in, LOG_FRAC, (bound,))
+    bound = Bound(f"{name}: worst relative error of the gate", round(error, 5), 0.2, "%")
+    return Table(name, Mode.DIRECT, words, frac_in, LOG_FRAC, (bound,))
 
 
 def activation_table(name: str, frac_in: int, frac_out: int) -> Table:

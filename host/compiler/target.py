@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -108,9 +109,17 @@ class Target:
         for row, part in enumerate(words.reshape(slot.rows, self.lanes)):
             self._rows[slot.space][slot.row + row] = part
 
-    def matrix(self, quantised: Quantised, word_bound: int, shape: tuple[int, ...], moves: bool = False) -> Matrix:
+    def matrix(
+        self,
+        quantised: Quantised,
+        word_bound: int,
+        shape: tuple[int, ...],
+        moves: bool = False,
+        places: Sequence[TensorPlace] = (),
+    ) -> Matrix:
         """Place a matrix whose inputs stay within `word_bound`; proves its accumulators. `moves`: what it is multiplied
-        with is the difference of two inputs."""
+        with is the difference of two inputs. `places`: the parts of tensors that it holds, their `start` counted from
+        its own; none where it is the tensor of its name."""
         bound = quantised.accumulator_bound(word_bound) * (1 + moves)
         prove_accumulator(quantised.name, bound)
         self.bounds.append(Bound(f"{quantised.name}: accumulator", bound, ACCUMULATOR_LIMIT, "integer"))
@@ -119,17 +128,31 @@ class Target:
         for row, part in enumerate(words):
             self._rows[Space.WEIGHT][slot.row + row] = part.view(np.uint8).astype(np.int64)
         columns = quantised.weight.shape[1]
-        self.tensors.append(
-            TensorPlace(quantised.name, Space.WEIGHT.name, slot.row, shape, columns, quantised.shift)
-        )
+        own = TensorPlace(quantised.name, Space.WEIGHT.name, 0, shape, columns, quantised.shift)
+        self.tensors.extend(replace(place, start=slot.row + place.start) for place in places or (own,))
         return Matrix(slot.row, len(words) // (columns + 1), columns)
 
-    def bias(self, name: str, values: Floats, frac_bits: int, pad: int = 0) -> Slot:
-        """Place a bias in the A memory."""
-        slot = self.take(Space.A, name, len(values))
+    def bias(
+        self,
+        name: str,
+        values: Floats,
+        frac_bits: int,
+        pad: int = 0,
+        space: Space = Space.A,
+        whole: tuple[int, ...] | None = None,
+        row: int = 0,
+    ) -> Slot:
+        """Place a bias in the A memory, or in B; part of a tensor of shape `whole`, from `row` on, where that is given."""
+        slot = self.take(space, name, len(values))
         self.fill(slot, quantise_words(name, values, frac_bits), pad)
-        self.tensors.append(TensorPlace(name, Space.A.name, slot.row, values.shape, 1, frac_bits))
+        self.tensors.append(
+            TensorPlace(name, space.name, slot.row, whole or values.shape, 1, frac_bits, row, 0, values.shape)
+        )
         return slot
+
+    def folded(self, name: str, shape: tuple[int, ...]) -> None:
+        """A bias that stands nowhere: what another one took in."""
+        self.tensors.append(TensorPlace(name, Space.A.name, 0, shape, 1, 0, 0, 0, (0,)))
 
     def table(self, table: Table) -> int:
         """Number of a table; equal ones are stored once."""
