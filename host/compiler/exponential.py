@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from liquid_accel.compiler import tables
 from liquid_accel.compiler.builder import finish, place, terms, to_element, to_vector
-from liquid_accel.compiler.controller import set_parameters
+from liquid_accel.compiler.controller import change_norm, set_parameters
 from liquid_accel.compiler.gated import Gates, LogRates
 from liquid_accel.compiler.layer import Layer
 from liquid_accel.compiler.steps import again, attempts, begin
@@ -23,7 +23,6 @@ from liquid_accel.errors import UserError
 from liquid_accel.rtl.isa import AddSource, Control, Factor, Norm, Space
 
 ORDER = 2  # the change that it estimates is of second order in the step
-FINE = 16  # a norm of the change itself where its tolerance is below 16 words, else of a sixteenth
 
 
 class ExponentialPair:
@@ -52,8 +51,9 @@ class ExponentialPair:
         one, minus = writer.target.scalar(1), writer.target.scalar(-1)
         # |h| is at most 1: its root mean square over the data stands for it in the tolerance.
         tolerance = (options.atol + options.rtol * writer.ranges.state_rms) * 2.0**layer.frac_bits
-        norm, unit = (Norm.CHANGE, 1) if tolerance < FINE * FINE else (Norm.CHANGE_16, FINE)
-        set_parameters(writer, ORDER, norm=self.size * (tolerance / unit) ** 2)
+        shift, limit = change_norm(self.size, tolerance)
+        norm = Norm.CHANGE_16 if shift else Norm.CHANGE
+        set_parameters(writer, ORDER, norm=limit)
         label = f"{layer.name}.step"
         tries = attempts(options.budget, 0, 1) if options.budget else None
 
@@ -61,7 +61,7 @@ class ExponentialPair:
         fields = {**layer.activation, "quiet_pre": 1, **to_vector(self.f)}
         body = writer.kept_product(layer.recurrent, layer.drive, fields, "f = act(M + u)")
         writer.loop(layer.rows, body, "f with the new input")
-        begin(writer, label, tries)
+        begin(writer, label, tries, jump=False)
         writer.loop(layer.rows, self.gate.body("g = 1 - exp(-z)"), "gates")
         writer.loop(layer.rows, self.correction.body("c = (z - 1 + exp(-z)) / z"), "corrections")
         done = finish(
@@ -87,4 +87,3 @@ class ExponentialPair:
         fields = {**layer.activation, "quiet_pre": 1, **to_vector(self.f, other=True)}
         body = self.writer.product(layer.recurrent, layer.drive, fields, "f* = act(W h* + u)")
         self.writer.loop(layer.rows, body, "f*", rhs=True)
-

@@ -70,7 +70,8 @@ class CompileOptions:
     safety, order           log2 of a step's change is log2(safety) - log2(error) / order; order 0: the method's own
     min_factor, max_factor  limits of one change of the step
     min_step, max_step      limits of the step, in the model's unit of time; 0: none
-    jump                    the first step of a frame, after the input's jump, has a memory of its own
+    jump                    the first step of a frame, after the input's jump, has a memory of its own; None: for pairs
+                            of order 3 or less, which gain by it
     early_halt              skip the rest of a frame where remaining time times the fastest slope is below atol
     budget                  right-hand sides a frame; 0: no limit
     delta_threshold         columns of a product are skipped whose operand moved by no more since they were last used;
@@ -92,7 +93,7 @@ class CompileOptions:
     max_factor: float = 10.0
     min_step: float = 0.0
     max_step: float = 0.0
-    jump: bool = False
+    jump: bool | None = None
     early_halt: bool = True
     budget: int = 0
     delta_threshold: float | None = None
@@ -124,7 +125,7 @@ class CompileOptions:
                 of = f" of {where}" if where else ""
                 raise UserError(f"delta_threshold{of} is {threshold}; expected 0 to less than {MAX_THRESHOLD:g}")
         if self.budget and not self.adaptive:
-            raise UserError(f"budget is {self.budget}; {self.solver} takes a fixed number of right-hand sides, expected 0")
+            raise UserError(f"budget is {self.budget}; {self.solver} takes fixed steps; expected 0")
 
     def _check_counts(self) -> None:
         limits = {

@@ -16,16 +16,18 @@ def attempts(budget: int, first: int, step: int) -> int:
     """Steps that a frame may try: `first` right-hand sides before them, `step` a step; `UserError` for none."""
     found = (budget - first) // step
     if found < 1:
-        raise UserError(f"budget is {budget} right-hand sides a frame; expected at least {first + step}, those of one step")
+        least = first + step
+        raise UserError(f"budget is {budget} right-hand sides a frame; expected at least {least}, those of one step")
     return min(found, REPEAT_MAX + 1)
 
 
-def begin(writer: Writer, label: str, tries: int | None) -> None:
-    """PLAN a frame's first step, and `label` the PLAN of the others; at most `tries` steps in a frame."""
+def begin(writer: Writer, label: str, tries: int | None, jump: bool) -> None:
+    """PLAN a frame's first step, and `label` the PLAN of the others; at most `tries` steps in a frame. `jump`: the
+    first step has a memory of its own, unless the options say otherwise."""
     builder = writer.builder
     if tries is not None:
         builder.control(Control.REPEAT, f"at most {tries} steps", imm=tries - 1)
-    if writer.options.jump:
+    if jump if writer.options.jump is None else writer.options.jump:
         builder.control(Control.PLAN, "the first step T after the input's jump", imm=1)
         builder.jump(Cond.ALWAYS, f"{label}.planned")
     writer.mark(label)
@@ -48,5 +50,3 @@ def again(writer: Writer, label: str, tries: int | None, cut: Callable[[], None]
     if cut is not None:
         cut()
     writer.mark(end)
-
-

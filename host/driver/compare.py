@@ -11,7 +11,10 @@ import numpy.typing as npt
 
 from liquid_accel.driver.result import Result
 
-COUNTERS = ("status", "cycles", "rhs_evals", "steps_accepted", "steps_rejected", "mac_cycles", "saturations")
+COUNTERS = (
+    "status", "cycles", "rhs_evals", "steps_accepted", "steps_rejected", "mac_cycles", "saturations", "macs_skipped",
+    "time_lag", "error_estimate",
+)  # fmt: skip
 # In the order in which a frame brings them about, so that the first difference is nearest to its cause.
 STEP_FIELDS = ("code", "norm", "accepted", "limited", "saturated", "clipped")
 
