@@ -5,16 +5,19 @@ from __future__ import annotations
 
 from liquid_accel.compiler.gru import GruCell
 from liquid_accel.compiler.liquid import LiquidCell
+from liquid_accel.compiler.lstm import LstmCell
 from liquid_accel.compiler.network import Cell, Liquid
 from liquid_accel.compiler.writer import Writer
 from liquid_accel.errors import UserError
-from liquid_accel.layers import Gru
+from liquid_accel.layers import Gru, Lstm
 
 
-def cell_of(writer: Writer, cell: Cell) -> LiquidCell | GruCell:
+def cell_of(writer: Writer, cell: Cell) -> LiquidCell | GruCell | LstmCell:
     """The writer of a cell, its states placed."""
     if isinstance(cell, Liquid):
         return LiquidCell(writer, cell)
     if isinstance(cell.layer, Gru):
         return GruCell(writer, cell)
+    if isinstance(cell.layer, Lstm):
+        return LstmCell(writer, cell)
     raise UserError(f"layer '{cell.name}' cannot be compiled yet")

@@ -182,7 +182,7 @@ def _shared(ranges: Ranges, cell: Other) -> None:
     if isinstance(layer, Gru):
         names["tanh"] = ["pre_n", "input_n", "recurrent_n"]
     elif isinstance(layer, Lstm):
-        names["tanh"] = ["pre_g", "cell"]
+        names["tanh"] = ["pre_g"]
     for activation, parts in names.items():
         ranges.share(activation, *(ranges.extents[f"{cell.name}.{part}"] for part in parts))
 
