@@ -174,7 +174,7 @@ class Image:
     delta_thresholds: Mapping[str, float]
     weight_bits: int
     frame_macs: int
-    rhs_macs: int
+    rhs_macs: float
     task: str
     formats: tuple[Format, ...]
     bounds: tuple[Bound, ...]

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from liquid_accel.checkpoint import Checkpoint, Features, Layer, Linear, Ltc, Mean, Task
+from liquid_accel.checkpoint import Checkpoint, Ctrnn, Features, Layer, Linear, Ltc, Mean, Task
 from liquid_accel.compiler import predict
 from liquid_accel.compiler.backend import data_dt
 from liquid_accel.data import Dataset
 from liquid_accel.image import Image
-from liquid_accel.rtl.isa import MARK_DONE, MARK_STEP, STEP_RECORD_WORDS, TRAILER_WORDS, Flag
+from liquid_accel.rtl.formats import TICK_BITS, TIME_WIDTH
+from liquid_accel.rtl.isa import LAG_WORDS, MARK_DONE, MARK_LAG, MARK_STEP, STEP_RECORD_WORDS, TRAILER_WORDS, Flag
 
 Floats = npt.NDArray[np.float64]
 MARK_KIND = 0xF000
@@ -22,7 +23,7 @@ def toy_model(
     *,
     features: int = 3,
     before: tuple[int, ...] = (8,),
-    size: int = 12,
+    size: int | tuple[int, ...] = 12,
     classes: int = 3,
     form: str = "input",
     activation: str = "tanh",
@@ -31,8 +32,12 @@ def toy_model(
     tau_bias: float = 0.5,
     time_unit_s: float | None = None,
     default_dt: float = 1.0,
+    tau_recurrent: bool = False,
+    constant_tau: bool = False,
+    mean_of: str = "last",
 ) -> Checkpoint:
-    """A random model with the weights of a trained one: rows of unit length, time constants around a unit."""
+    """A random model with the weights of a trained one: rows of unit length, time constants around a unit. Several
+    sizes make a stack, ltc, ltc1 and so on; `constant_tau` makes the layers CT-RNNs of the same names."""
     random = np.random.default_rng(seed)
     tensors: dict[str, npt.NDArray[np.float32]] = {}
     layers: list[Layer] = []
@@ -49,17 +54,25 @@ def toy_model(
         bias(f"dense{index}.bias", out)
         layers.append(Linear(f"dense{index}", before_activation))
         width = out
-    layers.append(Ltc("ltc", form, activation))
-    weight("ltc.recurrent_weight", size, size, 1.2)
-    bias("ltc.bias", size)
-    if form == "input":
-        weight("ltc.input_weight", size, width, 1.5)
-    weight("ltc.tau_weight", size, width, 0.7)
-    bias("ltc.tau_bias", size, tau_bias)
+    sizes = (size,) if isinstance(size, int) else size
+    for index, units in enumerate(sizes):
+        name = f"ltc{index or ''}"
+        coupled = Ltc(name, form, activation, "softplus", tau_recurrent)
+        layers.append(Ctrnn(name, activation) if constant_tau else coupled)
+        weight(f"{name}.recurrent_weight", units, units, 1.2)
+        bias(f"{name}.bias", units)
+        if form == "input":
+            weight(f"{name}.input_weight", units, width, 1.5)
+        if not constant_tau:
+            weight(f"{name}.tau_weight", units, width, 0.7)
+        if tau_recurrent:
+            weight(f"{name}.tau_recurrent_weight", units, units, 0.7)
+        bias(f"{name}.tau_bias", units, tau_bias)
+        width = units
     if pooled:
-        layers.append(Mean())
+        layers.append(Mean(mean_of))
     if classes:
-        weight("out.weight", classes, size, 2.0)
+        weight("out.weight", classes, sum(sizes) if mean_of == "all" else width, 2.0)
         bias("out.bias", classes)
         layers.append(Linear("out", None))
     extent = Features((0.5,) * features, (2.0,) * features, ((-7.0, 8.0),) * features)
@@ -81,12 +94,26 @@ def toy_data(
 
 @dataclass(frozen=True)
 class GoldenRun:
-    """Per sequence and frame: outputs (B, T, C), states (B, T, H), counters of the trailers; which frames there are."""
+    """Per sequence and frame: outputs (B, T, C), states (B, T, H), counters of the trailers; "lag" among them
+    the time in ticks that the budget did not suffice for; which frames there are."""
 
     outputs: Floats
     states: Floats
     counters: dict[str, npt.NDArray[np.int64]]
     inside: npt.NDArray[np.bool_]
+
+
+def predicted_cycles(image: Image, data: Dataset) -> int:
+    """What the image's model of cycles says of all frames of a data set."""
+    dt = data_dt(image, data)
+    first = np.zeros_like(data.mask)
+    first[:, 0] = True
+    moving = data.mask & (dt > 0)
+    still = data.mask & ~moving
+    ticks = np.rint(dt[moving] / image.machine_unit * 2**TICK_BITS).astype(np.int64)
+    zeros = sum(TIME_WIDTH - int(tick).bit_length() for tick in ticks)
+    counts = [int(kind.sum()) for kind in (moving & first, moving & ~first, still & first, still & ~first)]
+    return image.predicted_cycles(*counts, zeros)
 
 
 def run_golden(image: Image, data: Dataset, trace: bool = True, check_hazards: bool = False) -> GoldenRun:
@@ -113,6 +140,10 @@ def run_golden(image: Image, data: Dataset, trace: bool = True, check_hazards: b
             rest = words
             while (int(rest[0]) & MARK_KIND) == MARK_STEP:
                 rest = rest[STEP_RECORD_WORDS:]
+            counters.setdefault("lag", np.zeros(shape, np.int64))
+            if int(rest[0]) & MARK_KIND == MARK_LAG:
+                counters["lag"][b, t] = int(rest[1]) | int(rest[2]) << 16
+                rest = rest[LAG_WORDS:]
             outputs[b, t] = _vector(rest)[: image.outputs] / 2.0**image.output_frac_bits
             rest = rest[1 + image.output_words :]
             assert (int(rest[0]) & MARK_KIND) == MARK_DONE

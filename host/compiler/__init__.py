@@ -36,5 +36,3 @@ def compile(
 
         model = checkpoint.load(model)
     return backend.build(model, calibration, config or preset("up5k"), options or CompileOptions())
-
-

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable
 
 from liquid_accel.compiler.writer import Writer
-from liquid_accel.rtl.formats import FLOAT_MANTISSA_BITS, LOG2, TICK_BITS, float_code
+from liquid_accel.errors import UserError
+from liquid_accel.rtl.formats import FLOAT_MANTISSA_BITS, LOG2, NORM_BITS, NORM_CLAMP, TICK_BITS, float_code
 from liquid_accel.rtl.isa import Param
 
 ERROR_FRAC = 4  # fraction bits of an error in units of its tolerance, as it enters the norm
@@ -18,6 +19,8 @@ LARGEST = (31 << FLOAT_MANTISSA_BITS) | MANTISSA  # pseudo-logarithm of the long
 REJECT_LOG2 = -0.25  # a rejected step shrinks at least so much
 BETA_FRAC = 7
 HALT_NEVER = 0
+CHANGE_ROOM = 4  # times what is tolerated before an element of the norm clamps
+CHANGE_SHIFT = 4  # of Norm.CHANGE_16
 
 
 def log_word(value: float) -> int:
@@ -27,12 +30,31 @@ def log_word(value: float) -> int:
 
 def log_size(step: float) -> int:
     """Pseudo-logarithm of a step in machine time units, in ticks."""
-    return float_code(max(step, SMALLEST) * 2**TICK_BITS, bias=0)
+    code: int = float_code(max(step, SMALLEST) * 2**TICK_BITS, bias=0)
+    return code
 
 
 def halt_word(slope_frac: int, atol: float) -> int:
     """Early halt: bits(time left) + bits(peak) <= HALT means time * slope < 2**HALT, below `atol`."""
     return max(math.floor(TICK_BITS + slope_frac + math.log2(atol)), HALT_NEVER)
+
+
+def change_norm(size: int, tolerance: float) -> tuple[int, float]:
+    """For a norm of changes of a state in words: the bits that each is shifted right by, 0 or 4, and the largest sum of
+    squares of `size` of them whose root mean square is within `tolerance` words. `UserError` as for `check_norm`.
+
+    An element clamps at `NORM_CLAMP`, at least `CHANGE_ROOM` times what is tolerated.
+    """
+    check_norm(size)
+    shift = 0 if tolerance < NORM_CLAMP // CHANGE_ROOM else CHANGE_SHIFT
+    return shift, size * (tolerance / (1 << shift)) ** 2
+
+
+def check_norm(size: int) -> None:
+    """`UserError` where the sum of squares of so many elements might wrap."""
+    most = ((1 << NORM_BITS) - 1) // NORM_CLAMP**2
+    if size > most:
+        raise UserError(f"the layer has {size} units; expected at most {most} with a solver that judges its steps")
 
 
 def set_parameters(
@@ -58,7 +80,7 @@ def set_parameters(
         Param.CHANGE_MIN: log_word(options.min_factor),
         Param.CHANGE_MAX: log_word(options.max_factor),
         Param.CHANGE_REJECT: round(REJECT_LOG2 * 2**LOG2.frac_bits),
-        Param.LOG_ACCEPT: float_code(norm, bias=0),
+        Param.LOG_ACCEPT: float_code(max(norm, 1.0), bias=0),
         Param.HALT: halt,
     }
     for name, value in values.items():
@@ -66,7 +88,7 @@ def set_parameters(
 
 
 def _beta(value: float) -> int:
-    return max(-128, min(127, round(value * 2**BETA_FRAC))) & 0xFF
+    return max(-128, min(127, round(value * (1 << BETA_FRAC)))) & 0xFF
 
 
 # Weights of log2 of the last two errors and of the last change, for an estimate of order k: the step changes by

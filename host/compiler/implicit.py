@@ -4,9 +4,9 @@
     h' = h + dt/(steps tau) (f(h') - h'), that is h' = h + g (f(h') - h) with g = z / (1 + z), z = dt / (steps tau)
     y_0 = h;  y_{m+1} = h + g (f(y_m) - h)  until  rms_i(y_{m+1} - y_m) <= atol + rtol rms(h)
 
-The iteration converges where g times the Lipschitz constant of f is below 1, and every iterate lies between h and f, so
-that no step is too long for it to stay bounded. Where the iterations of a step are used up the last iterate is taken and
-the frame says NOT_CONVERGED. (Hairer, Wanner: Solving Ordinary Differential Equations II, 1996, section IV.8.)
+The iteration converges where g times the Lipschitz constant of f is below 1, and every iterate lies between h and f,
+so that no step is too long for it to stay bounded. Where the iterations of a step are used up the last iterate is taken
+and the frame says NOT_CONVERGED. (Hairer, Wanner: Solving Ordinary Differential Equations II, 1996, section IV.8.)
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from typing import Any
 
 from liquid_accel.compiler import tables
 from liquid_accel.compiler.builder import finish, place, terms, to_element, to_vector
-from liquid_accel.compiler.controller import set_parameters
+from liquid_accel.compiler.controller import change_norm, set_parameters
 from liquid_accel.compiler.gated import Gates, LogRates
 from liquid_accel.compiler.layer import Layer, right_hand_side, time_constants
 from liquid_accel.compiler.writer import FLOAT_SHIFT, Writer
 from liquid_accel.rtl.isa import AddSource, Cond, Control, Factor, Norm, Space, Status
-
-FINE = 16  # a norm of the change itself where its tolerance is below 16 words squared, else of a sixteenth
 
 
 class ImplicitSolver:
@@ -42,8 +40,8 @@ class ImplicitSolver:
         writer, builder, options = self.writer, self.writer.builder, self.writer.options
         one, minus = writer.target.scalar(1), writer.target.scalar(-1)
         tolerance = (options.atol + options.rtol * writer.ranges.state_rms) * 2.0**layer.frac_bits
-        unit, shift = (1, 0) if tolerance < FINE * FINE else (FINE, 4)
-        set_parameters(writer, 1, norm=self.size * (tolerance / unit) ** 2)
+        shift, limit = change_norm(self.size, tolerance)
+        set_parameters(writer, 1, norm=limit)
         if layer.tau is None:
             writer.loop(layer.rows, self.gates.body("g = z / (1 + z)"), "gates")
         for step in range(options.steps):
@@ -73,7 +71,7 @@ class ImplicitSolver:
             # The result in both halves of h: how often the parity turned depends on the data.
             fields = {**to_vector(layer.h), **to_element(layer.base)}
             writer.loop(layer.rows, writer.copy(self.y, 1, fields, "h = y"), "new h")
-            
+
     def _update(self, layer: Layer) -> dict[str, Any]:
         return {
             **place("b", layer.base), "add": 1, "c": self.gates.slot.row, "c_sel": Factor.MEMORY,

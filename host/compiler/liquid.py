@@ -29,7 +29,9 @@ class Solver(Protocol):
 
     double_list: bool
     overshoots: bool
-    rates: LogRates | LiquidSlopes
+
+    @property
+    def rates(self) -> LogRates | LiquidSlopes: ...
 
     def emit(self, layer: Layer) -> None:
         """The steps of a frame."""
@@ -99,7 +101,7 @@ class LiquidCell:
         target.formats.append(whole)
         target.formats.append(formats.entry(f"{name} state h", writer.state_frac, 1.0, "bound"))
 
-        solver: Solver = self.kind(writer, cell.size, tau_frac)
+        solver = self.kind(writer, cell.size, tau_frac)
         table = activation_table(cell.activation, pre_frac, writer.state_frac)
         bound = WORD_BOUND if solver.overshoots else function_bound(table, writer.state_frac)
         state = Operand(self.h, cell.size, writer.state_frac, bound, self.tracking)
@@ -119,8 +121,8 @@ class LiquidCell:
             Layer(
                 name, cell.size, self.h, self.base, drive, recurrent, writer.table(table), writer.state_frac,
                 self.tracking, tau,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
         writer.mark(end)
 
     def _time_constants(self, x: Operand, state: Operand, solver: Solver, tau_frac: int) -> TauProduct | None:

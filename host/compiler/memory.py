@@ -12,7 +12,6 @@ from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.isa import Space
 
 
-
 class Hidden(enum.Enum):
     """Memories that the host does not see: kept sums M, and the operands X that they were computed with."""
 

@@ -132,4 +132,3 @@ def trailer(words: npt.NDArray[np.uint16]) -> dict[str, int]:
         "rejected": rejected, "mac_cycles": mac_low | mac_high << 16, "saturations": saturations,
         "skipped": skipped_low | skipped_high << 16,
     }  # fmt: skip
-

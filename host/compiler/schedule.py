@@ -68,7 +68,7 @@ class Scheduler:
     def __init__(self, config: LiquidConfig):
         self.config, self.lanes = config, config.lanes
         self.drain = drain(config.lanes)
-        self.horizon = self.drain + max(Timing.NORM, Timing.TRACK) + 1
+        self.horizon = self.drain + max(Timing.NORM, Timing.TRACK) + 2
 
     # ---- One instruction
 
@@ -121,14 +121,16 @@ class Scheduler:
         if i.control in (Control.DECIDE, Control.JUDGE):
             # A tracked row may set stepsat.
             return max(0, empty, flight.judged + self.drain + Timing.NORM, listed)
+        # A control takes effect when it is loaded, a cycle before a row of that cycle has pushed its words.
+        pushed = flight.pushed + self.drain + 1
         if i.control == Control.LAG:
-            return max(0, flight.judged + self.drain + Timing.NORM)
+            return max(0, pushed, flight.judged + self.drain + Timing.NORM)
         if i.control in (Control.TAKE, Control.LIST, Control.TRACK):
             return max(0, listed)
         if i.control in (Control.PLAN, Control.DONE):
             return max(0, empty, listed)
         if i.control in (Control.EMIT, Control.ROOM):
-            return max(0, flight.pushed + self.drain)
+            return max(0, pushed)
         return 0
 
     def after(self, i: Instruction, r: int, flight: Flight, stall: int) -> Flight:
@@ -191,7 +193,8 @@ class Scheduler:
 
     def _stall(self, i: Instruction, at: int, flight: Flight) -> int:
         if _jumps(i) and i.target <= at:
-            landed = max(flight.snapshot + self.drain, flight.tracked + self.drain + Timing.TRACK)
+            pushed, judged = flight.pushed + self.drain + 1, flight.judged + self.drain + Timing.NORM
+            landed = max(flight.snapshot + self.drain, flight.tracked + self.drain + Timing.TRACK, pushed, judged)
             return max(0, landed - 1)  # the target comes a cycle later
         return self.earliest(i, 0, flight)
 

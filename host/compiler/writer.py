@@ -11,8 +11,16 @@ import numpy.typing as npt
 
 from liquid_accel.compiler import formats
 from liquid_accel.compiler.builder import (
-    Builder, dot, finish, sparse, terms, to_element, to_kept, to_operands, to_vector,
-)  # fmt: skip
+    Builder,
+    dot,
+    finish,
+    sparse,
+    terms,
+    to_element,
+    to_kept,
+    to_operands,
+    to_vector,
+)
 from liquid_accel.compiler.formats import Ranges
 from liquid_accel.compiler.memory import Hidden, Slot
 from liquid_accel.compiler.network import Dense, Network
@@ -86,7 +94,7 @@ class Writer:
         threshold = threshold or 0.0
         if not self.target.config.column_skip:
             raise UserError(
-                "a threshold for column skipping asks for a machine that keeps sums (kept_elements); expected another one"
+                "a threshold for column skipping asks for a machine that keeps sums; expected one with kept_elements"
             )
         if len(self._lists) == LISTS:
             raise UserError(f"{name} would be list {LISTS + 1} of moved columns; expected at most {LISTS}")
@@ -173,7 +181,8 @@ class Writer:
             fields |= {"a": bias.row, "a_sel": AddSource.MEMORY}
         if product.kept is not None:
             return sparse(product.matrix, finish(done, fields, to_kept(product.kept, Keep.ADD)), comment)
-        return dot(product.matrix, source or product.source.slot, finish(done, fields), self.target.lanes, comment, other)
+        slot = source or product.source.slot
+        return dot(product.matrix, slot, finish(done, fields), self.target.lanes, comment, other)
 
     def kept_product(self, product: Product, bias: Slot, done: Mapping[str, Any], comment: str) -> list[Instruction]:
         """The same from the sums that are kept, with no column computed; after a TAKE of a list without entries."""
@@ -213,7 +222,8 @@ class Writer:
     def activation_frac(self, activation: str, *extents: formats.Extent) -> int:
         """Fraction bits of what goes into an activation: the same for all that share a function, where that holds them
         all, so that they share a table."""
-        return min(formats.function_frac(*extents), self.ranges.function_fracs.get(activation, formats.FUNCTION_FRACS[0]))
+        shared = self.ranges.function_fracs.get(activation, formats.FUNCTION_FRACS[0])
+        return min(formats.function_frac(*extents), shared)
 
     def copy(self, source: Slot, scalar: int, done: Mapping[str, Any], comment: str) -> list[Instruction]:
         """A row of source times a constant as `done` finishes it."""

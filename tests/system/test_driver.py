@@ -282,7 +282,7 @@ def test_a_torch_model_compiles_and_does_what_it_did():
         ({"model": 5}, "model is of type int; expected a Checkpoint"),
         ({"config": "huge"}, "config: preset 'huge' is unknown"),
         ({"config": 8}, "config is of type int; expected a LiquidConfig"),
-        ({"stepz": 3}, "option 'stepz' is unknown; expected one of solver, steps"),
+        ({"stepz": 3}, "option 'stepz' is unknown; expected one of solver, tableau, steps"),
         ({"solver": "bs32", "steps": 3}, "^steps goes with a fixed-step solver, bs32"),
         ({"rtol": 0.1}, "^rtol goes with an adaptive solver, fused"),
         ({"min_factor": 0.1}, "^min_factor goes with an adaptive solver"),

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from liquid_accel.compiler.quantise import (
     SCALE_MAX,
-    WEIGHT_MAX,
     pack_weights,
     prove_accumulator,
     quantise_matrix,
     quantise_words,
+    weight_max,
 )
 from liquid_accel.errors import UserError
 
@@ -26,10 +26,10 @@ def test_each_row_uses_the_finest_scale_that_fits(row: list[float], frac_in: int
         return  # a scale below 0, refused elsewhere
     quantised = quantise_matrix("w", weight, frac_in, frac_out)
     exponent = int(quantised.scale[0]) + quantised.shift
-    assert np.abs(quantised.weight).max() <= WEIGHT_MAX
+    assert np.abs(quantised.weight).max() <= weight_max(8)
     assert np.abs(weight * 2.0**exponent - quantised.weight).max() <= 0.5
     finer = np.rint(np.abs(weight).max() * 2.0 ** (exponent + 1))
-    assert finer > WEIGHT_MAX or quantised.scale[0] == SCALE_MAX
+    assert finer > weight_max(8) or quantised.scale[0] == SCALE_MAX
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 20))

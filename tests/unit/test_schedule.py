@@ -44,7 +44,10 @@ def test_every_stall_is_needed(small_config: LiquidConfig, solver: str, size: in
     options = CompileOptions(solver=solver, steps=2)
     image = compile(toy_model(size=size), calibration=frames, config=small_config, options=options)
     run_golden(image, frames, check_hazards=True)
-    stalls = [(at, i.stall) for at, i in enumerate(image.program()) if i.stall]
+    program = image.program()
+    # A jump back waits for all that is under way, whatever the instructions behind its target need of it.
+    back = {at for at, i in enumerate(program) if i.op == Op.CONTROL and i.control == Control.JUMP and i.target <= at}
+    stalls = [(at, i.stall) for at, i in enumerate(program) if i.stall and at not in back]
     assert len(stalls) > 5
     for at, stall in stalls:
         with pytest.raises(GoldenError, match="hazard"):
@@ -127,7 +130,7 @@ def test_decide_waits_for_the_norm_and_a_jump_back_for_everything(config: Liquid
     assert scheduled([term(norm=1), decide], config) == [0, empty + Timing.NORM - 1]
     assert scheduled([term(), Instruction(control=Control.PLAN), decide], config) == [0, empty - 1, 0]
     assert scheduled([term(), Instruction(control=Control.JUMP, target=0)], config) == [0, empty - 2]
-    assert scheduled([term(out=1), Instruction(control=Control.EMIT)], config) == [0, empty - 1]
+    assert scheduled([term(out=1), Instruction(control=Control.EMIT)], config) == [0, empty]
 
 
 def test_a_loop_without_an_end_is_a_mistake(config: LiquidConfig) -> None:
