@@ -28,12 +28,6 @@ Subparsers = Any  # argparse keeps its type private
 NOT_YET = "(not available yet)"
 
 
-def offer(available: Sequence[str], planned: Sequence[str]) -> str:
-    """Names for a help text: those that are there, then those that are not, marked as such."""
-    later = [name for name in planned if name not in available]
-    return ", ".join(available) + (f"; {', '.join(later)} {NOT_YET}" if later else "")
-
-
 class Parser(argparse.ArgumentParser):
     """argparse with one sentence for what is wrong, in the words of the other errors, and status 2."""
 

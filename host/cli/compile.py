@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from liquid_accel.cli.common import (
-    NOT_YET,
     Subparsers,
     add_json,
     check_output,
     note,
-    offer,
     positive_float,
     positive_int,
     print_json,
@@ -25,6 +24,8 @@ from liquid_accel.errors import UserError
 from liquid_accel.rtl.config import LANES, PRESETS, LiquidConfig, preset
 
 if TYPE_CHECKING:
+    from liquid_accel.checkpoint import Checkpoint
+    from liquid_accel.compiler import CompileOptions
     from liquid_accel.image import Image
 
 EXAMPLE = "  liquid compile model.safetensors --data TRAIN.npz --solver bs32 --rtol 1e-2 -o model.liquid"
@@ -32,7 +33,7 @@ EXAMPLE = "  liquid compile model.safetensors --data TRAIN.npz --solver bs32 --r
 
 def add(subparsers: Subparsers) -> None:
     """Add the subcommand."""
-    from liquid_accel.compiler.options import SOLVERS, available
+    from liquid_accel.compiler.options import CONTROLLERS, available
 
     parser = subcommand(subparsers, "compile", run, "compile a model into an image", EXAMPLE)
     parser.add_argument("model", metavar="MODEL.safetensors", help="a checkpoint of `liquid train`")
@@ -40,25 +41,53 @@ def add(subparsers: Subparsers) -> None:
         "--data", metavar="CAL.npz", help="calibrates formats and predictions (default: the ranges in the checkpoint)"
     )
     add_machine(parser)
+    parser.add_argument("--weight-bits", type=positive_int, metavar="B", help="of a weight: 8, 6 or 4 (default: 8)")
     parser.add_argument(
-        "--weight-bits", type=positive_int, default=8, metavar="B", help="bits of a weight (default: 8)"
-    )
-    parser.add_argument(
-        "--solver", default="fused", metavar="SOLVER", help=f"default: fused; one of {offer(available(), SOLVERS)}"
+        "--solver", metavar="SOLVER", help=f"of equations (default: fused); one of {', '.join(available())}"
     )
     parser.add_argument(
         "--steps", type=positive_int, metavar="N", help="steps a frame of a fixed-step solver (default: 4)"
     )
+    parser.add_argument(
+        "--iterations", type=positive_int, metavar="N", help="at most, of a step of an implicit solver (default: 8)"
+    )
     parser.add_argument("--rtol", type=positive_float, metavar="R", help="relative tolerance of an adaptive solver")
     parser.add_argument("--atol", type=positive_float, metavar="A", help="absolute tolerance of an adaptive solver")
     parser.add_argument(
-        "--delta-threshold", type=float, default=0.0, metavar="T", help=f"skip columns that moved by less {NOT_YET}"
+        "--controller", metavar="|".join(CONTROLLERS), help="digital filter that chooses adaptive steps (default: i)"
     )
+    parser.add_argument("--jump", action="store_true", help="the first step of a frame has a memory of its own")
     parser.add_argument(
-        "--budget", type=positive_float, metavar="RHS_PER_FRAME", help=f"right-hand sides to aim at {NOT_YET}"
-    )
+        "--delta-threshold", type=thresholds, metavar="T|NAME=T,...",
+        help="skip columns whose input moved by no more than T, in all recurrent layers or in those named (default: no "
+             "skipping; 0 skips what did not move at all)",
+    )  # fmt: skip
+    parser.add_argument("--budget", type=positive_int, metavar="N", help="right-hand sides that a frame may take")
     parser.add_argument("-o", "--output", metavar="IMAGE.liquid", required=True, help="the image to write")
     add_json(parser)
+
+
+def thresholds(text: str) -> float | dict[str, float]:
+    """A threshold for all layers, or some by name: T, or NAME=T,NAME=T."""
+    if "=" not in text:
+        return _threshold(text, text)
+    named: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        if not name or name in named:
+            raise argparse.ArgumentTypeError(f"is {text}; expected NAME=T,NAME=T with each layer once")
+        named[name] = _threshold(value, text)
+    return named
+
+
+def _threshold(value: str, text: str) -> float:
+    try:
+        found = float(value)
+    except ValueError:
+        found = math.nan
+    if not (math.isfinite(found) and found >= 0):
+        raise argparse.ArgumentTypeError(f"is {text}; expected a number of at least 0, or NAME=T,NAME=T by layer")
+    return found
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +99,6 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
 def machine(arguments: argparse.Namespace) -> LiquidConfig:
     """The configuration that the arguments ask for. Raises `UserError`."""
     changes = {} if arguments.lanes is None else {"lanes": arguments.lanes}
-    if getattr(arguments, "weight_bits", 8) != 8:
-        changes["weight_bits"] = arguments.weight_bits
     try:
         return preset(arguments.preset, **changes)
     except ValueError as error:
@@ -83,26 +110,15 @@ def machine(arguments: argparse.Namespace) -> LiquidConfig:
 def run(arguments: argparse.Namespace) -> int:
     """Compile, write, say what came of it."""
     from liquid_accel import checkpoint, data
-    from liquid_accel.compiler import CompileOptions, compile
-    from liquid_accel.compiler.options import SOLVERS, check_given
+    from liquid_accel.compiler import compile
 
-    if arguments.solver not in SOLVERS:
-        raise UserError(f"--solver is '{arguments.solver}'; expected one of {', '.join(SOLVERS)}")
-    if arguments.delta_threshold:
-        raise UserError(
-            f"--delta-threshold is {arguments.delta_threshold:g}; skipping is not available yet, expected 0"
-        )
-    if arguments.budget is not None:
-        raise UserError("--budget: choosing tolerances by a budget is not available yet; expected --rtol and --atol")
+    settings = compile_options(arguments)
     if ":" in arguments.model and not Path(arguments.model).exists():
         raise UserError(f"{arguments.model}: only .safetensors checkpoints are read at present; expected one of those")
-    given = {name: getattr(arguments, name) for name in ("steps", "rtol", "atol")}
-    options = {name: value for name, value in given.items() if value is not None}
-    check_given(arguments.solver, options, "--")
-    settings = CompileOptions(arguments.solver, **options)
     config = machine(arguments)
     output = check_output(arguments.output, "the image")
     model = checkpoint.load(arguments.model)
+    _check_equations(arguments, model)
     calibration = None
     if arguments.data is not None:
         calibration = data.load(arguments.data)
@@ -118,11 +134,49 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+OF_EQUATIONS = ("solver", "steps", "iterations", "rtol", "atol", "controller", "budget")
+
+
+def compile_options(arguments: argparse.Namespace) -> CompileOptions:
+    """What the arguments ask of the compiler. Raises `UserError`."""
+    from liquid_accel.compiler.options import SOLVERS, CompileOptions, available, check_given
+
+    solver = arguments.solver or "fused"
+    if solver not in (*SOLVERS, *available()):
+        raise UserError(f"--solver is '{solver}'; expected one of {', '.join(SOLVERS)}")
+    names = (*OF_EQUATIONS[1:], "weight_bits")
+    options: dict[str, Any] = {name: found for name in names if (found := getattr(arguments, name)) is not None}
+    if arguments.jump:
+        options["jump"] = True
+    check_given(solver, options, "--")
+    if isinstance(arguments.delta_threshold, dict):
+        options["delta_thresholds"] = arguments.delta_threshold
+    elif arguments.delta_threshold is not None:
+        options["delta_threshold"] = arguments.delta_threshold
+    return CompileOptions(solver, **options)
+
+
+def _check_equations(arguments: argparse.Namespace, model: Checkpoint) -> None:
+    """`UserError` where something was asked of the solver of a model that has none."""
+    from liquid_accel.layers import CELLS, Ctrnn, Ltc, Node
+
+    kinds = [layer.kind for layer in model.layers if isinstance(layer, CELLS)]
+    if not kinds or any(isinstance(layer, Ltc | Ctrnn | Node) for layer in model.layers):
+        return
+    given = [name for name in (*OF_EQUATIONS, "jump") if getattr(arguments, name)]
+    if given:
+        flag = "--" + given[0].replace("_", "-")
+        raise UserError(
+            f"{flag} goes with equations, and {', '.join(kinds)} updates itself without a solver; expected none"
+        )
+
+
 def summary(image: Image) -> dict[str, object]:
     """What an image is, in short."""
     return {
-        "solver": image.solver, "steps": image.steps, "rtol": image.rtol, "atol": image.atol,
-        "adaptive": image.adaptive,
+        "cells": list(image.cells), "solver": image.solver, "steps": image.steps, "rtol": image.rtol,
+        "atol": image.atol, "adaptive": image.adaptive, "budget": image.budget,
+        "delta_thresholds": dict(image.delta_thresholds), "weight_bits": image.weight_bits,
         "lanes": image.config.lanes, "config_hash": f"0x{image.config.config_hash:08x}",
         "inputs": image.inputs, "outputs": image.outputs, "states": image.state_size,
         "instructions": len(image.comments), "frame_macs": image.frame_macs, "rhs_macs": image.rhs_macs,
@@ -131,16 +185,29 @@ def summary(image: Image) -> dict[str, object]:
     }  # fmt: skip
 
 
+def solver_text(image: Image) -> str:
+    """The solver and its settings in a few words."""
+    if image.solver == "none":
+        return "none, the cell updates itself"
+    steps = [] if image.adaptive else [f"{image.steps} steps a frame"]
+    tolerance = [f"rtol {image.rtol:g}, atol {image.atol:g}"] if image.rtol else []
+    budget = [f"at most {image.budget} right-hand sides a frame"] if image.budget else []
+    return ", ".join([image.solver, *steps, *tolerance, *budget])
+
+
 def summary_rows(image: Image) -> list[tuple[str, str]]:
     """The same for people."""
-    how = f"rtol {image.rtol:g}, atol {image.atol:g}" if image.adaptive else f"{image.steps} steps a frame"
     cycles = image.predicted_cycles(0, 1000) / 1000
     kind = "exact" if image.cycles.exact else "a mean over the calibration data"
+    skipped = ", ".join(f"{name}: moves of up to {threshold:g}" for name, threshold in image.delta_thresholds.items())
+    cells = ", ".join(image.cells)
     return [
-        ("solver", f"{image.solver}, {how}"),
+        ("solver", solver_text(image)),
+        ("columns skipped", skipped or "none"),
         ("machine", f"{image.config.lanes} lanes, configuration 0x{image.config.config_hash:08x}"),
-        ("network", f"{image.inputs} inputs, {image.state_size} states, {image.outputs} outputs"),
+        ("network", f"{image.inputs} inputs, {cells} of {image.state_size} states, {image.outputs} outputs"),
+        ("weights", f"{image.weight_bits} bits"),
         ("program", f"{len(image.comments)} of {image.config.program_words} instructions"),
-        ("products", f"{image.frame_macs:,} a frame and {image.rhs_macs:,} a right-hand side"),
+        ("products", f"{image.frame_macs:,} a frame and {image.rhs_macs:,.0f} a right-hand side"),
         ("predicted cycles", f"{cycles:,.0f} a frame, {kind}"),
     ]

@@ -107,6 +107,8 @@ def figure_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("steps accepted", each("steps_accepted")),
         ("steps rejected", each("steps_rejected")),
         ("steps at their smallest", f"{found['step_limits']:,}"),
+        ("frames not converged", f"{found['not_converged']:,}"),
+        ("frames out of budget", f"{found['budget_spent']:,}  ({found['time_lag']:.4g} of time lost)"),
         ("frames halted early", f"{found['early_halts']:,}"),
         ("products issued, skipped", f"{found['macs_issued']:,}, {found['macs_skipped']:,}"),
         ("MAC utilisation", per_cent(found["mac_utilisation"], 1)),

@@ -9,7 +9,7 @@ import numpy as np
 
 from liquid_accel.data import Dataset
 from liquid_accel.driver.frames import encode_time
-from liquid_accel.driver.result import Result
+from liquid_accel.driver.result import FRAMES_WITH, Result
 from liquid_accel.image import Image
 from liquid_accel.rtl.formats import TIME_WIDTH
 
@@ -42,7 +42,9 @@ def figures(image: Image, batch: Dataset, result: Result, clock_mhz: float | Non
 
     `mac_utilisation` = dense_macs / (lanes * cycles), which may pass 1 where columns are skipped; `macs_issued` =
     cycles of matrix-vector products * lanes, padding and read-out included; `macs_skipped` = columns that had not moved
-    * lanes; `latency_us` is the mean of a frame at `clock_mhz`, 12 MHz where none is given.
+    * lanes. `early_halts`, `step_limits`, `not_converged` and `budget_spent` count frames; `time_lag` is the time that
+    those of a spent budget did not get to, in the unit of dt. `latency_us` is the mean of a frame at `clock_mhz`,
+    12 MHz where none is given.
     """
     clock = DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz
     totals = result.totals()
@@ -58,8 +60,8 @@ def figures(image: Image, batch: Dataset, result: Result, clock_mhz: float | Non
         "rhs_evals": totals["rhs_evals"],
         "steps_accepted": totals["steps_accepted"],
         "steps_rejected": totals["steps_rejected"],
-        "early_halts": totals["early_halts"],
-        "step_limits": totals["step_limits"],
+        **{name: totals[name] for name in FRAMES_WITH},
+        "time_lag": float(result.time_lag.sum()),
         "macs_issued": totals["mac_cycles"] * lanes,
         "macs_skipped": totals["macs_skipped"],
         "mac_utilisation": dense_macs(image, frames, totals["rhs_evals"]) / (lanes * max(cycles, 1)),

@@ -17,6 +17,13 @@ from liquid_accel.rtl import formats, isa
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
+# Frames with a bit in their status, by the name of their count.
+FRAMES_WITH = {
+    "early_halts": isa.Status.EARLY_HALT,
+    "step_limits": isa.Status.STEP_LIMIT,
+    "not_converged": isa.Status.NOT_CONVERGED,
+    "budget_spent": isa.Status.BUDGET,
+}
 ERROR_ONE = 256  # what a unit whose error is the tolerance adds to the norm: 16 squared
 
 STEP = np.dtype(
@@ -68,11 +75,10 @@ class Result:
     def totals(self) -> dict[str, int]:
         """Sums over all frames."""
         inside = self.mask
-        halts = (self.status & int(isa.Status.EARLY_HALT)) != 0
-        limits = (self.status & int(isa.Status.STEP_LIMIT)) != 0
+        frames = {name: int(((self.status & int(bit)) != 0).sum()) for name, bit in FRAMES_WITH.items()}
         names = (*(name for name in COUNTERS if name != "status"), "input_saturations")
         sums = {name: int(getattr(self, name).sum()) for name in names}
-        return {"frames": int(inside.sum()), **sums, "early_halts": int(halts.sum()), "step_limits": int(limits.sum())}
+        return {"frames": int(inside.sum()), **sums, **frames}
 
     def arrays(self, states: bool = False) -> dict[str, npt.NDArray[np.generic]]:
         """What OUT.npz holds."""

@@ -11,15 +11,26 @@ import pytest
 from system.small import files, model, sequences
 
 from liquid_accel import checkpoint
+from liquid_accel.checkpoint import Gru, Linear, Mean
 from liquid_accel.cli import COMMANDS, main
 from liquid_accel.compiler import available
 from liquid_accel.compiler.options import SOLVERS
+from liquid_accel.rtl.isa import Status
 
 FIGURES = {
     "accuracy", "frames", "cycles", "cycles_per_frame", "predicted_cycles", "rhs_evals", "steps_accepted",
     "steps_rejected",
-    "early_halts", "macs_issued", "macs_skipped", "mac_utilisation", "saturations", "latency_us", "clock_mhz",
+    "early_halts", "step_limits", "not_converged", "budget_spent", "time_lag", "macs_issued", "macs_skipped", "mac_utilisation", "saturations", "latency_us", "clock_mhz",
 }  # fmt: skip
+
+
+def gru():
+    """The small model with a GRU in place of its LTC."""
+    tensors = {name: tensor for name, tensor in model().tensors.items() if not name.startswith("ltc.")}
+    draw = np.random.default_rng(3)
+    shapes = {"weight_ih": (18, 6), "weight_hh": (18, 6), "bias_ih": (18,), "bias_hh": (18,)}
+    tensors |= {f"gru.{name}": draw.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+    return replace(model(), layers=(Linear("proj", "tanh"), Gru("gru"), Mean(), Linear("read")), tensors=tensors)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +76,9 @@ def test_bad_usage_has_status_2(capsys):
         ),
         (["compile", "m", "--rtol", "-1", "-o", "i"], "--rtol is -1; expected a finite number above 0"),
         (["compile", "m", "--lanes", "x", "-o", "i"], "--lanes is 'x'; expected a whole number; see"),
+        (["compile", "m", "--delta-threshold", "-1", "-o", "i"], "--delta-threshold is -1; expected a number of at least"),
+        (["compile", "m", "--delta-threshold", "a=1,a=2", "-o", "i"], "expected NAME=T,NAME=T with each layer once"),
+        (["compile", "m", "--delta-threshold", "a=x", "-o", "i"], "or NAME=T,NAME=T by layer"),
         (["compile", "m", "--preset", "big", "-o", "i"], "--preset is 'big'; expected one of "),
         (["run", "i"], "liquid run: the following arguments are required: DATA.npz; see liquid run --help"),
         (["run", "i", "d", "--fast"], "liquid run: unknown arguments: --fast; see liquid run --help"),
@@ -83,11 +97,9 @@ def test_help_marks_what_is_not_there_yet(capsys):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         texts[command] = " ".join(capsys.readouterr().out.split())
-    there, _, later = texts["compile"].partition("one of fused, ")[2].partition(";")
-    assert {"fused", *there.split(", ")} == set(available())
-    missing = set(SOLVERS) - set(available())
-    assert missing == (set(later.partition(" (not available yet)")[0].strip().split(", ")) if missing else set())
-    assert "one of ltc; ltc-synaptic, cfc, ctrnn, node, gru, lstm (not available yet)" in texts["train"]
+    assert set(SOLVERS) == set(available())
+    assert f"one of {', '.join(SOLVERS)} " in texts["compile"]
+    assert "one of ltc, ltc-synaptic, cfc, ctrnn, node, gru, lstm " in texts["train"]
     assert "uart:PORT (not available yet)" in texts["run"]
     assert "write waveforms (not available yet)" in texts["run"]
 
@@ -202,11 +214,62 @@ def test_compile_says_what_came_of_it(capsys, folder):
     assert found["bytes"] == (folder / "l.liquid").stat().st_size
 
 
+def test_an_image_says_what_it_skips_and_when_it_stops(capsys, folder):
+    image, out = folder / "sparse.liquid", folder / "sparse.npz"
+    asked = ["--solver", "bs32", "--rtol", "1e-3", "--delta-threshold", "ltc=0", "--budget", "7"]
+    said = as_json(capsys, "compile", folder / "model.safetensors", "--preset", "test", *asked, "-o", image, "--json")
+    for found in (said, as_json(capsys, "inspect", image, "--json")):
+        assert (found["cells"], found["delta_thresholds"]) == (["ltc"], {"ltc": 0.0})
+        assert (found["budget"], found["weight_bits"], found["solver"]) == (7, 8, "bs32")
+    found = as_json(capsys, "run", image, folder / "data.npz", "--json", "-o", out)
+    with np.load(out, allow_pickle=False) as held:
+        assert held["rhs_evals"].max() <= 7
+        spent = (held["status"] & int(Status.BUDGET)) != 0
+        assert spent.any()
+        assert found["budget_spent"] == spent.sum()
+        np.testing.assert_array_equal(held["time_lag"] > 0, spent)
+        assert not held["error_estimate"][~spent].any()
+        assert found["macs_skipped"] == held["macs_skipped"].sum() > 0
+        assert found["time_lag"] == pytest.approx(held["time_lag"].sum())
+
+
+def test_a_threshold_of_zero_changes_no_output(capsys, folder):
+    """What did not move is skipped, which leaves every sum as it is."""
+    outputs = []
+    for name, asked in (("dense", []), ("zero", ["--delta-threshold", "0"])):
+        image, out = folder / f"{name}.liquid", folder / f"{name}.npz"
+        options = ["--data", folder / "data.npz", "--preset", "test", "--solver", "bs32", *asked]
+        as_json(capsys, "compile", folder / "model.safetensors", *options, "-o", image, "--json")
+        as_json(capsys, "run", image, folder / "data.npz", "--states", "-o", out, "--json")
+        with np.load(out, allow_pickle=False) as held:
+            outputs.append([held[key] for key in ("y", "h", "rhs_evals", "steps_accepted")])
+    for dense, zero in zip(*outputs, strict=True):
+        np.testing.assert_array_equal(dense, zero)
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "rk4"])
+def test_the_cycles_of_fixed_steps_are_predicted_exactly_for_any_spacing(capsys, folder, solver):
+    """Whose PLAN takes the leading zeros of each frame's dt."""
+    image = folder / f"{solver}.liquid"
+    as_json(
+        capsys, "compile", folder / "model.safetensors", "--preset", "test", "--solver", solver, "-o", image, "--json"
+    )
+    found = as_json(capsys, "run", image, folder / "data.npz", "--json")
+    assert found["predicted_cycles"] == found["cycles"]
+
+
+@pytest.mark.parametrize("flag", [["--solver", "fused"], ["--steps", "2"], ["--jump", "--solver", "bs32"]])
+def test_a_model_that_updates_itself_takes_no_solver(capsys, tmp_path, flag):
+    checkpoint.save(gru(), tmp_path / "gru.safetensors")
+    assert main(["compile", str(tmp_path / "gru.safetensors"), *flag, "-o", str(tmp_path / "g.liquid")]) == 2
+    assert "gru updates itself without a solver; expected none" in capsys.readouterr().err
+
+
 def test_what_is_not_there_yet_is_not_offered(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    for command in ("synth", "flash", "serve", "bench", "explore", "scope"):
+    for command in ("synth", "flash", "serve", "explore", "scope"):
         assert f"\n    {command} " not in text
 
 
