@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from .config import LiquidConfig
 from .counters import Counters
 from .element_pipeline import ElementPipeline
-from .isa import E_A, E_B, E_C, E_S, FINISH_HALF_BITS, HEADER_WORDS, ISSUE_BITS, STEP_RECORD_WORDS, Space
+from .isa import E_A, E_B, E_C, E_S, FINISH_HALF_BITS, HEADER_WORDS, ISSUE_BITS, STEP_RECORD_WORDS, Space, Track
 from .lane_path import LanePath
 from .memory import HOST_ADDRESS, PART, Fifo, Ram, SinglePortRam, host_row
 from .norm import ErrorNorm
@@ -53,7 +53,7 @@ class Core(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.sequencer = sequencer = Sequencer(config, self.vendor)
         m.submodules.lanes = lanes = LanePath(config, self.vendor)
         m.submodules.elements = elements = ElementPipeline(config, self.vendor)
         m.submodules.controller = controller = StepController()
@@ -135,11 +135,11 @@ class Core(wiring.Component):
                     ]
             if space == Space.S:
                 if tracker is not None:
-                    with m.If(tracker.s_write):
+                    with m.If(~self.idle & (elements.track == Track.MOVED)):
                         m.d.comb += [
                             ram.write_row.eq(tracker.s_row),
                             ram.write_data.eq(tracker.s_data),
-                            ram.write_parts.eq(1),
+                            ram.write_parts.eq(tracker.s_write),
                         ]
                 with m.If(controller.s_write):
                     m.d.comb += [
@@ -239,7 +239,6 @@ class Core(wiring.Component):
             elements.a_data.eq(element_memories[Space.A].read_data),
             elements.b_data.eq(element_memories[Space.B].read_data),
             elements.c_data.eq(element_memories[Space.C].read_data),
-            norm.value.eq(elements.write_data),
             norm.measured.eq(elements.measured),
             norm.sixteenth.eq(elements.sixteenth),
             norm.square.eq(elements.square),

@@ -60,17 +60,15 @@ class Counters(wiring.Component):
         rhs, accepted, rejected, clamps = (Signal(SHORT_COUNTER) for _ in range(4))
         status = Signal(STATUS_BITS)
 
-        def count(counter: Signal, event: Value) -> None:
+        def count(counter: Signal, event: Value, first: int = 0) -> None:
+            # The adder's own carry says that the counter is full.
+            more = Signal(len(counter) + 1)
+            m.d.comb += more.eq(counter + 1)
             with m.If(self.frame_start):
-                m.d.sync += counter.eq(0)
-            with m.Elif(event & ~counter.all()):
-                m.d.sync += counter.eq(counter + 1)
+                m.d.sync += counter.eq(first)
+            with m.Elif(event & ~more[-1]):
+                m.d.sync += counter.eq(more)
 
-        with m.If(self.frame_start):
-            # The first cycle of the frame is this one.
-            m.d.sync += cycles.eq(1)
-        with m.Elif(counting & ~recording & ~cycles.all()):
-            m.d.sync += cycles.eq(cycles + 1)
         for counter, event in (
             (macs, self.mac),
             (rhs, self.rhs),
@@ -79,12 +77,14 @@ class Counters(wiring.Component):
             (clamps, self.clamped),
         ):
             count(counter, event)
-        more = Signal(LONG_COUNTER + 1)
+        count(cycles, counting & ~recording, first=1)  # the first cycle is that of frame_start
+        # What the columns add up to may pass the largest value: from there on it is shown in their place.
+        more, full = Signal(LONG_COUNTER + 1), Signal()
         m.d.comb += more.eq(skipped + self.skip_count)
         with m.If(self.frame_start):
-            m.d.sync += skipped.eq(0)
+            m.d.sync += [skipped.eq(0), full.eq(0)]
         with m.Elif(self.skip):
-            m.d.sync += skipped.eq(Mux(more[-1], (1 << LONG_COUNTER) - 1, more))
+            m.d.sync += [skipped.eq(more), full.eq(full | (more[-1] & ~self.skip_count[-1]))]
         with m.If(self.frame_start):
             m.d.sync += [counting.eq(1), status.eq(0)]
         with m.Else():
@@ -100,9 +100,10 @@ class Counters(wiring.Component):
 
         # One choice of words for all three: each begins with its mark and then goes through a stretch of the others.
         low, high = self.norm[:16], self.norm[16:]
+        shown = skipped | full.replicate(LONG_COUNTER)
         words: list[Value] = [
             Const(0, 16), cycles[:16], cycles[16:], rhs, accepted, rejected, macs[:16], macs[16:], clamps,
-            skipped[:16], skipped[16:], self.left[:16], self.left[16:], self.step, low, high,
+            shown[:16], shown[16:], self.left[:16], self.left[16:], self.step, low, high,
         ]  # fmt: skip
         norm, step, left = len(words) - 2, len(words) - 3, len(words) - 5
         assert (TRAILER_WORDS, STEP_RECORD_WORDS, LAG_WORDS) == (left, len(words) - step + 1, 5)

@@ -75,7 +75,7 @@ class ElementPipeline(wiring.Component):
     x_address, x_data  reads of A, B, C: data one cycle after the address
     write_*          what to write where: lane, data, V row and enable, row and mask of A, B, C, S, FIFO
     square, measured, sixteenth, watch     what is written, to the norm: of measured, or a sixteenth of it; to the peak
-    track, track_*   what is written, to the tracker: address in X one cycle earlier, in X and IDX one later
+    track, track_*   what is written, to the tracker: address in X one cycle earlier and with it; its column
     offset           of the tracked list, in rows
     clamped          one cycle, with the write, for an element with a counted clamp event
     table_*          the host's way to the function tables
@@ -272,12 +272,12 @@ class ElementPipeline(wiring.Component):
             self.clamped.eq(counted & valid_w),
         ]
         if kept:
-            x_bits, lane_t = len(self.track_read) - len(lane_w), stages.delay(lane_w, 1, "lane_written")
+            x_bits = len(self.track_read) - len(lane_w)
             column = Standing("column", self.offset, READ_M + 1, READ_M + lanes)
             m.d.comb += [
                 self.track.eq(Mux(valid_w, at("track", WRITE), Track.NONE)),
                 self.track_read.eq(Cat(lane_o, row_at(field("t"), OUT, x_bits))),
-                self.track_write.eq(Cat(lane_t, row_at(field("t"), WRITE + 1, x_bits))),
-                self.track_column.eq(Cat(lane_t, row_at(column, WRITE + 1, INDEX - len(lane_w)))),
+                self.track_write.eq(Cat(lane_w, row_at(field("t"), WRITE, x_bits))),
+                self.track_column.eq(Cat(lane_w, row_at(column, WRITE, INDEX - len(lane_w)))),
             ]
         return m

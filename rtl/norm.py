@@ -16,7 +16,7 @@ SCALE = 4  # bits that `sixteenth` drops
 
 class ErrorNorm(wiring.Component):
     """norm += min(y, NORM_CLAMP)**2 where `square`, y = |measured|, or |measured| >> 4 where `sixteenth`;
-    peak |= |value| where `watch`.
+    peak |= |measured| where `watch`.
 
     The error comes in units of 1/16 of the tolerance, so a root mean square of 1 over n units is norm = 256 n. `clear`
     zeroes both. Settled three cycles after a value (isa.Timing.NORM). Of the peak only its bit length is meant: that of
@@ -28,7 +28,6 @@ class ErrorNorm(wiring.Component):
         self.vendor = vendor
         super().__init__(
             {
-                "value": In(signed(WORD)),
                 "measured": In(signed(WORD)),
                 "sixteenth": In(1),
                 "square": In(1),
@@ -41,17 +40,14 @@ class ErrorNorm(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # Of y only what is below 2**12 is computed; whether there is more shows before the carry of the negation.
         sign = self.measured[-1]
-        flipped = self.measured[:-1] ^ sign.replicate(WORD - 1)
-        low = Signal(WIDTH + SCALE + 1)
-        y, large = Signal(WIDTH), Signal()
-        m.d.comb += low.eq(flipped[: WIDTH + SCALE] + sign)
-        beyond = flipped[WIDTH + SCALE :].any() | low[-1]
+        magnitude, y, large = Signal(WORD), Signal(WIDTH), Signal()
+        m.d.comb += magnitude.eq((self.measured ^ sign.replicate(WORD)) + sign)
+        beyond = magnitude[WIDTH + SCALE :].any()
         with m.If(self.sixteenth):
-            m.d.comb += [y.eq(low[SCALE:]), large.eq(beyond)]
+            m.d.comb += [y.eq(magnitude[SCALE:]), large.eq(beyond)]
         with m.Else():
-            m.d.comb += [y.eq(low), large.eq(beyond | low[WIDTH:].any())]
+            m.d.comb += [y.eq(magnitude), large.eq(beyond | magnitude[WIDTH : WIDTH + SCALE].any())]
         clipped, squared = Signal(WIDTH), Signal(2 * WIDTH)
         square1, square2 = Signal(), Signal()
         m.d.sync += [clipped.eq(Mux(large, NORM_CLAMP, y)), square1.eq(self.square), square2.eq(square1)]
@@ -59,8 +55,6 @@ class ErrorNorm(wiring.Component):
         m.d.comb += [multiplier.a.eq(clipped), multiplier.b.eq(clipped)]
         m.d.sync += squared.eq(multiplier.total)
 
-        magnitude = Signal(WORD)
-        m.d.comb += magnitude.eq((self.value ^ self.value[-1].replicate(WORD)) + self.value[-1])
         with m.If(self.clear):
             m.d.sync += [self.norm.eq(0), self.peak.eq(0)]
         with m.Else():

@@ -22,6 +22,7 @@ from .isa import (
     sparse_slots,
 )
 from .lane_path import slot_layout
+from .multiplier import conditional_sum
 
 MAC_LAYOUT = data.StructLayout(dict(MAC_FIELDS))
 CONTROL_LAYOUT = data.StructLayout(dict(CONTROL_FIELDS))
@@ -48,8 +49,8 @@ class Sequencer(wiring.Component):
     count_*                    to the counters: columns of sparse products that were skipped, by skip_count
     """
 
-    def __init__(self, config: LiquidConfig) -> None:
-        self.config = config
+    def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:
+        self.config, self.vendor = config, vendor
         pc = (config.program_words - 1).bit_length()
         super().__init__(
             {
@@ -163,10 +164,15 @@ class Sequencer(wiring.Component):
             # IDX is read in the cycle before the slot, so that the column is known in it.
             m.d.comb += self.list_index.eq(Mux(busy & ~ending, entry + 1, self.list_first))
             m.d.sync += entry.eq(self.list_index)
-            m.d.sync += self.w_row.eq(pointer + Mux(is_sparse & ~snapping, self.column, 0))
+            w_row = Signal(signed(len(pointer)))
+            columned = is_sparse & ~snapping
+            column = Cat(self.column, Const(0, 1)).as_signed()
+            conditional_sum(m, "w_row", pointer.as_signed(), column, columned, w_row, self.vendor)
+            m.d.sync += self.w_row.eq(w_row)
             with m.If(busy & is_sparse):
                 m.d.sync += self.s_address.eq(entry)
-            m.d.comb += self.skip_count.eq(columns - self.list_more + Cat(Const(0, 8), ~self.list_some))
+            # Of an empty list the entries less one are -1.
+            m.d.comb += self.skip_count.eq(columns - Cat(self.list_more, ~self.list_some).as_signed())
         self._hand_on(m, slot_pc, slot_row, parity)
 
         # ---- Loading the next instruction

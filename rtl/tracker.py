@@ -20,10 +20,10 @@ LISTS = 1 << dict(CONTROL_FIELDS)["list"]
 class Tracker(wiring.Component):
     """delta = value - X; where |delta| > threshold: S[end] = delta, IDX[end] = column, X = value (docs/isa.md, 8).
 
-    value, track                an element and what is done with it; x_read is its address in X, a cycle earlier,
-                                x_write and column (its number) a cycle later: then the entry is written
+    value, track                an element and what is done with it: its entry is written in the same cycle
+    x_read, x_write             its address in X, a cycle earlier and with it; column is its number
     s_write, s_row, s_data      the entry's word of S
-    overflow                    one cycle, with the entry's, where delta does not fit in 16 bits: no entry is made
+    overflow                    one cycle, with the element, where delta does not fit in 16 bits: no entry is made
     take, begin, follow         controls TAKE, LIST and TRACK, one cycle each, while no element is under way
     list, target, imm           what they say
     offset                      of the tracked list, in rows
@@ -67,25 +67,24 @@ class Tracker(wiring.Component):
         m.submodules.operands = operands = Ram(self.config.kept_elements)
         m.submodules.columns = columns = Ram(ENTRIES)
 
-        # ---- The element, and a cycle later what becomes of it.
         threshold, tracked = Signal(WORD - 1), Signal(range(LISTS))
-        value2, delta2, track2 = Signal(signed(WORD)), Signal(signed(WORD + 1)), Signal(Track)
-        m.d.sync += [value2.eq(self.value), delta2.eq(self.value - operands.read_data.as_signed()), track2.eq(self.track)]
+        delta = Signal(signed(WORD + 1))
+        m.d.comb += delta.eq(self.value - operands.read_data.as_signed())
         # |delta| > threshold: delta >= threshold + 1, or ~delta >= threshold, which is one sum with a carry.
-        sign = delta2[-1]
-        distance = delta2[: WORD - 1] ^ sign.replicate(WORD - 1)
+        sign = delta[-1]
+        distance = delta[: WORD - 1] ^ sign.replicate(WORD - 1)
         compared = Signal(WORD + 1)
         m.d.comb += compared.eq(Cat(sign, distance) + Cat(sign, ~threshold))
-        fits = delta2[-1] == delta2[-2]
-        moved = (track2 == Track.MOVED) & fits & compared[-1]
+        fits = delta[-1] == delta[-2]
+        moved = (self.track == Track.MOVED) & fits & compared[-1]
         m.d.comb += [
             operands.read_row.eq(self.x_read),
             operands.write_row.eq(self.x_write),
-            operands.write_data.eq(value2),
-            operands.write_parts.eq(moved | (track2 == Track.SET)),
-            self.overflow.eq((track2 == Track.MOVED) & ~fits),
+            operands.write_data.eq(self.value),
+            operands.write_parts.eq(moved | (self.track == Track.SET)),
+            self.overflow.eq((self.track == Track.MOVED) & ~fits),
             self.s_write.eq(moved),
-            self.s_data.eq(delta2),
+            self.s_data.eq(delta),
             columns.read_row.eq(self.index),
             columns.write_row.eq(self.s_row),
             columns.write_data.eq(self.column),

@@ -104,6 +104,8 @@ class Generator:
             row = SCALARS // self.lanes
             values |= {"e_mask": E_S | rng.choice((0, E_B)), "e": row, "e_par": 0}
             values["indexed"] = 0
+        if fixed.get("norm", values["norm"]) in (Norm.CHANGE, Norm.CHANGE_16):
+            values["peak"] = 0
         if not config.column_skip:
             values |= {"keep": Keep.NONE, "track": Track.NONE}
         return Finish(**(values | fixed))
@@ -206,7 +208,7 @@ class Generator:
         at = len(self.body)
         self.control(Control.PLAN, imm=self.rng.getrandbits(16))
         self.block()
-        self.put(self.product(False, norm=self.rng.choice((Norm.OUT, Norm.CHANGE, Norm.CHANGE_16)), peak=1))
+        self.put(self.product(False, norm=self.rng.choice((Norm.OUT, Norm.OUT, Norm.CHANGE, Norm.CHANGE_16))))
         self.control(Control.DECIDE)
         again = len(self.body)
         self.control(Control.JUMP, cond=Cond.NO_TIME_LEFT)
