@@ -157,3 +157,8 @@ def run_golden(image: Image, data: Dataset, trace: bool = True, check_hazards: b
 def _vector(words: npt.NDArray[np.uint16]) -> Floats:
     count = int(words[0]) & 0xFFF
     return words[1 : 1 + count].view(np.int16).astype(np.float64)
+
+
+def dequantised(image: Image, model: Checkpoint) -> dict[str, npt.NDArray[np.floating]]:
+    """The weights that the image holds; those that only constants were made of, as they are in the checkpoint."""
+    return {**model.tensors, **image.dequantised()}

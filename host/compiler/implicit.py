@@ -15,9 +15,10 @@ from typing import Any
 
 from liquid_accel.compiler import tables
 from liquid_accel.compiler.builder import finish, place, terms, to_element, to_vector
-from liquid_accel.compiler.controller import change_norm, set_parameters
+from liquid_accel.compiler.controller import change_norm, check_norm, set_parameters
 from liquid_accel.compiler.gated import Gates, LogRates
 from liquid_accel.compiler.layer import Layer, right_hand_side, time_constants
+from liquid_accel.compiler.network import Liquid
 from liquid_accel.compiler.writer import FLOAT_SHIFT, Writer
 from liquid_accel.rtl.isa import AddSource, Cond, Control, Factor, Norm, Space, Status
 
@@ -40,7 +41,10 @@ class ImplicitSolver:
         writer, builder, options = self.writer, self.writer.builder, self.writer.options
         one, minus = writer.target.scalar(1), writer.target.scalar(-1)
         tolerance = (options.atol + options.rtol * writer.ranges.state_rms) * 2.0**layer.frac_bits
-        shift, limit = change_norm(self.size, tolerance)
+        # One limit for all layers: that of the narrowest, so that no other is judged less strictly than asked.
+        narrowest = min(cell.size for cell in writer.network.cells if isinstance(cell, Liquid))
+        shift, limit = change_norm(narrowest, tolerance)
+        check_norm(self.size)
         set_parameters(writer, 1, norm=limit)
         if layer.tau is None:
             writer.loop(layer.rows, self.gates.body("g = z / (1 + z)"), "gates")
@@ -68,7 +72,6 @@ class ImplicitSolver:
             writer.again(label)
             builder.control(Control.FLAG, "NOT_CONVERGED", imm=Status.NOT_CONVERGED)
             writer.mark(f"{label}.done")
-            # The result in both halves of h: how often the parity turned depends on the data.
             fields = {**to_vector(layer.h), **to_element(layer.base)}
             writer.loop(layer.rows, writer.copy(self.y, 1, fields, "h = y"), "new h")
 

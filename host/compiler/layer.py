@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from liquid_accel.compiler.builder import place
+from liquid_accel.compiler.builder import place, to_element, to_vector
 from liquid_accel.compiler.memory import Slot
+from liquid_accel.compiler.network import Liquid
 from liquid_accel.compiler.target import Product, Tracking
 from liquid_accel.compiler.writer import Writer
+from liquid_accel.layers import Node
+from liquid_accel.rtl.tableaus import IMPLICIT
 
 
 @dataclass(frozen=True)
@@ -66,3 +69,24 @@ def right_hand_side(
     fields = {**layer.activation, **place("b", base, other), "sub": 1, "quiet_pre": 1}
     body = writer.product(layer.recurrent, layer.drive, {**fields, **done}, comment, source, other)
     writer.loop(layer.rows, body, comment, rhs=True, tracking=tracking)
+
+
+def parity_turns(writer: Writer) -> bool:
+    """Whether a layer's steps may leave the parity turned, and another layer's state with it in its other half."""
+    turning = [cell for cell in writer.network.cells if isinstance(cell, Liquid) or isinstance(cell.layer, Node)]
+    return len(turning) > 1 and (writer.options.solver in IMPLICIT or writer.options.steps % 2 == 1)
+
+
+def both_halves(writer: Writer, slots: Sequence[Slot], comment: str) -> None:
+    """Zero at the start of a sequence, in both halves where the parity may have turned when the layer comes to run."""
+    for slot in slots:
+        writer.at_start(slot, comment)
+        if parity_turns(writer):
+            writer.at_start(replace(slot, row=slot.other), comment)
+
+
+def settle(writer: Writer, h: Slot, base: Slot) -> None:
+    """At the end of a layer's frame: its state where both parities find it, if other layers turn the parity."""
+    if parity_turns(writer):
+        done = {**to_vector(h, other=True), **to_element(base, other=True)}
+        writer.loop(h.rows, writer.copy(h, 1, done, "h for either parity"), "h for either parity")

@@ -10,7 +10,7 @@ from liquid_accel.compiler.builder import to_element
 from liquid_accel.compiler.exponential import ExponentialPair
 from liquid_accel.compiler.gated import GatedSolver, LogRates
 from liquid_accel.compiler.implicit import ImplicitSolver
-from liquid_accel.compiler.layer import Layer, TauProduct
+from liquid_accel.compiler.layer import Layer, TauProduct, both_halves, settle
 from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.network import Liquid
 from liquid_accel.compiler.quantise import WORD_MAX, WORD_MIN
@@ -70,8 +70,7 @@ class LiquidCell:
         self.kind = solver_of(writer.options.solver)
         self.h = target.take(Space.VECTOR, f"{name} state h", size, pair=True)
         self.base = target.take(Space.B, f"{name} state h", size, pair=True)
-        for slot in (self.h, self.base):
-            writer.at_start(slot, f"{name} h = 0")
+        both_halves(writer, (self.h, self.base), f"{name} h = 0")
         kept = self.kind is ExponentialPair  # its sums are kept whether or not columns are to be skipped
         self.tracking = writer.tracking(
             f"{name} state", name, size, writer.state_frac, double=self.kind.double_list, always=kept
@@ -123,6 +122,7 @@ class LiquidCell:
                 self.tracking, tau,
             )
         )  # fmt: skip
+        settle(writer, self.h, self.base)
         writer.mark(end)
 
     def _time_constants(self, x: Operand, state: Operand, solver: Solver, tau_frac: int) -> TauProduct | None:
