@@ -19,6 +19,7 @@ from liquid_accel.files import check_replaceable
 from liquid_accel.files import write_whole as write_whole
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.table import Table
 
 Progress = Callable[[int, int], None]
@@ -156,6 +157,23 @@ def check_output(path: str | Path, what: str) -> Path:
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path}: the folder {path.parent} cannot be written to; expected a writable one")
     return path
+
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def check_picture(path: str | Path) -> Path:
+    """`check_output` of a picture, whose name says its format."""
+    found = check_output(path, "the picture")
+    if found.suffix.lower() not in PICTURES:
+        raise UserError(f"{path}: '{found.suffix}' is no format of pictures here; expected {', '.join(PICTURES)}")
+    return found
+
+
+def save_picture(figure: Figure, path: Path) -> None:
+    """Write a figure whole or not at all, in the format that the name says."""
+    form = path.suffix.lower().removeprefix(".")
+    write_whole(path, lambda temporary: figure.savefig(temporary, format=form, dpi=150))
 
 
 def save_arrays(path: Path, arrays: dict[str, Any]) -> None:

@@ -7,19 +7,39 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from liquid_accel.cli.common import Subparsers, add_json, print_json, show, subcommand, table
-from liquid_accel.cli.compile import summary, summary_rows
+from liquid_accel.cli.common import (
+    Subparsers,
+    add_json,
+    check_picture,
+    print_json,
+    save_picture,
+    show,
+    subcommand,
+    table,
+)
+from liquid_accel.cli.compile import solver_text, summary, summary_rows
+from liquid_accel.errors import UserError
 
 if TYPE_CHECKING:
     from liquid_accel.image import Image
 
-EXAMPLE = "  liquid inspect model.liquid"
+EXAMPLE = """  liquid inspect model.liquid
+  liquid inspect model.liquid --timeline TEST.npz --plot frame.png    # one frame's cycles, by unit"""
 
 
 def add(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subcommand(subparsers, "inspect", run, "show program, formats, memory map and bounds of an image", EXAMPLE)
     parser.add_argument("image", metavar="IMAGE.liquid", help="made by `liquid compile`")
+    parser.add_argument(
+        "--timeline", nargs="?", const="", metavar="DATA.npz",
+        help="in place of all that, what each unit does in one frame of the first sequence, on the golden model "
+             "(default: of a sequence drawn at random)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--frame", type=int, metavar="N", help="of --timeline, from 0 (default: one of median cycles, not the first)"
+    )
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the timeline: .png, .svg or .pdf")
     add_json(parser)
 
 
@@ -27,7 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the image."""
     from liquid_accel.image import Image
 
+    if arguments.timeline is None:
+        for name in ("plot", "frame"):
+            if getattr(arguments, name) is not None:
+                raise UserError(f"--{name} belongs to a timeline; expected --timeline as well")
     image = Image.load(arguments.image)
+    if arguments.timeline is not None:
+        return _timeline(arguments, image)
     if arguments.json:
         print_json(report(image))
         return 0
@@ -40,6 +66,32 @@ def run(arguments: argparse.Namespace) -> int:
         *(f"note: {warning}" for warning in image.warnings),
         "program", listing(image),
     )  # fmt: skip
+    return 0
+
+
+def _timeline(arguments: argparse.Namespace, image: Image) -> int:
+    """Print and draw one frame."""
+    from liquid_accel import data
+    from liquid_accel.timeline import median_frame, stand_in, timeline, trace_sequence
+
+    picture = None if arguments.plot is None else check_picture(arguments.plot)
+    batch = data.load(arguments.timeline, image.default_dt) if arguments.timeline else stand_in(image)
+    traces = trace_sequence(image, batch)
+    number = median_frame(traces) if arguments.frame is None else arguments.frame
+    if not 0 <= number < len(traces):
+        raise UserError(f"--frame is {number}; expected 0 to {len(traces) - 1}, the sequence has {len(traces)} frames")
+    line = timeline(image, traces[number])
+    what = f"frame {number} of the first sequence of {batch.name}, {solver_text(image)}, {image.config.lanes} lanes"
+    if picture is not None:
+        from liquid_accel.timeline.picture import timeline_figure
+
+        save_picture(timeline_figure(line, f"{arguments.image}: {what}"), picture)
+    if arguments.json:
+        print_json(summary(image) | {"frame": number, "data": batch.name, "timeline": line.as_dict()})
+    else:
+        from liquid_accel.timeline.text import rows
+
+        show(what, *rows(line))
     return 0
 
 
