@@ -78,6 +78,7 @@ class Cond(enum.IntEnum):
     AGAIN = 7  # the count of REPEAT is not used up; uses up one
     OK = 8  # what JUDGE found
     NOT_OK = 9
+    LOG_DT = 10  # the header's log2 dt is `imm`: the spacing that a table was made for
 
 
 class Mode(enum.IntEnum):

@@ -34,8 +34,9 @@ def check_inputs_taken(pc: int, state: State, frames: Frames, index: Int) -> Non
         raise GoldenError(f"instruction at pc {pc}: the frame before left {int(left.max())} of its inputs")
 
 
-def jumps(cond: Cond, index: Int, state: State) -> Bool:
+def jumps(i: Instruction, index: Int, state: State) -> Bool:
     """Whether a jump is taken; AGAIN uses up one of its count."""
+    cond = i.cond
     flags, rest = state.flags[index], state.controller.remaining[index]
     again = state.again[index] > 0
     if cond == Cond.AGAIN:
@@ -52,6 +53,7 @@ def jumps(cond: Cond, index: Int, state: State) -> Bool:
         Cond.AGAIN: again,
         Cond.OK: judged,
         Cond.NOT_OK: ~judged,
+        Cond.LOG_DT: (state.log2_dt[index] & 0xFFFF) == i.imm,
     }
     return found[cond]
 

@@ -199,7 +199,7 @@ class Interpreter:
         if i.control == Control.DONE:
             control.trailer(pc, index, state, self.rows)
         if i.control == Control.JUMP:
-            taken = control.jumps(i.cond, index, state)
+            taken = control.jumps(i, index, state)
             state.pc[index[taken]] = i.target % self.config.program_words
             index = index[~taken]
         if i.control == Control.LOOP and self.whole_loops and not state.accumulators[index].any():
