@@ -17,10 +17,10 @@ class Counters(wiring.Component):
     """Counts from frame_start to frame_done; then sends the trailer, after a judged step its record where the frame is
     traced, and with `lag` the time left and the norm.
 
-    Each counter holds at its largest value. `skip` adds skip_count, a signed number, to the skipped columns; `flag` sets
-    the bits of flag_bits in the status, as `overflow` does with SATURATED. Sending a record takes STEP_RECORD_WORDS cycles or more (it waits for
-    `record_room`), in which cycles are not counted: tracing changes no figure. `busy` is high while words are sent,
-    `sent` in the last such cycle.
+    Each counter holds at its largest value. `skip` adds skip_count, a signed number, to the skipped columns; `flag`
+    sets the bits of flag_bits in the status, as `overflow` does with SATURATED. A record takes STEP_RECORD_WORDS
+    cycles or more (it waits for `record_room`), in which cycles are not counted: tracing changes no figure. `sent` is
+    high in the last cycle in which words are sent.
     """
 
     def __init__(self) -> None:

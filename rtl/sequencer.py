@@ -73,6 +73,7 @@ class Sequencer(wiring.Component):
                 "out_level": In(range(config.fifo_words + 1)),
                 "header": Out(HEADER_WORDS),
                 "flags": In(2),
+                "log_dt": In(16),
                 "inputs_left": Out(1),
                 "input_take": In(1),
                 "plan": Out(1),
@@ -211,6 +212,7 @@ class Sequencer(wiring.Component):
                 (Cond.ALWAYS, 1), (Cond.FIRST, first), (Cond.NOT_FIRST, ~first), (Cond.TIME_LEFT, self.time_left),
                 (Cond.NO_TIME_LEFT, ~self.time_left), (Cond.TRACE, trace), (Cond.NOT_TRACE, ~trace),
                 (Cond.AGAIN, repeats != 0), (Cond.OK, self.within), (Cond.NOT_OK, ~self.within),
+                (Cond.LOG_DT, self.log_dt == control.imm),
             ):  # fmt: skip
                 with m.Case(cond):
                     m.d.comb += condition.eq(value)
@@ -353,8 +355,8 @@ class Sequencer(wiring.Component):
     def _hand_on(self, m: Module, slot_pc: Signal, slot_row: Signal, parity: Signal) -> None:
         """Where a snapshot's finish word is, and its loop index and parity, held from slot to element pipeline.
 
-        Captured with the snapshot's slot; the number again two cycles later, so that neither copy is overwritten by a row
-        that follows `lanes` cycles behind.
+        Captured with the snapshot's slot; the number again two cycles later, so that neither copy is overwritten by a
+        row that follows `lanes` cycles behind.
         """
         held_pc = Signal.like(slot_pc)
         with m.If(self.slot.snapshot):

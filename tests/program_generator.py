@@ -45,7 +45,7 @@ from liquid_accel.sim.golden.memory import assemble
 Words = npt.NDArray[np.uint16]
 ROWS = 3  # iterations of a loop at the most
 LISTED = 64  # entries of a list at the most
-# Words of S: lists from below FIRST_LIST on in the lower and in the upper half, scalars between the halves, Param above.
+# Words of S: lists from below FIRST_LIST on in the lower and the upper half, scalars between the halves, Param above.
 FIRST_LIST, SCALARS, SCALARS_END = 32, 96, 128
 HAZARDS = (
     r"is read in cycle (?P<now>\d+), and .* at the end of cycle (?P<late>\d+)",
@@ -76,10 +76,9 @@ class Generator:
 
     def put(self, instruction: Instruction) -> None:
         """Append; a NOP keeps two different finish words from sharing one place."""
-        if len(self.body) % 2 and instruction.last and self.body[-1].last:
-            if self.body[-1].finish != instruction.finish:
-                assert not self.body[-1].loop_end or instruction.op != Op.CONTROL
-                self.body.append(Instruction())
+        before = self.body[-1] if len(self.body) % 2 else None
+        if before and before.last and instruction.last and before.finish != instruction.finish:
+            self.body.append(Instruction())
         self.body.append(instruction)
 
     def control(self, kind: Control, **fields: Any) -> None:
@@ -308,16 +307,10 @@ def spaced(
     config: LiquidConfig, program: list[Instruction], sections: dict[Space, Words], words: list[list[int]]
 ) -> tuple[list[Instruction], GoldenMachine, list[list[int]]]:
     """The program with the smallest stalls, the machine that ran it, and the words of each frame."""
-    late = (Control.EMIT, Control.ROOM)  # wait a cycle more than until the words before them are pushed
-    waited = False
     while True:
         machine = golden(config, program, sections)
         try:
             found = machine.run([np.array(words)])[0]
-            if not waited:
-                waited = True
-                program = [replace(i, stall=i.stall + (i.op == Op.CONTROL and i.control in late)) for i in program]
-                continue
             return program, machine, [frame.tolist() for frame in found]
         except GoldenError as error:
             place = re.match(r"hazard at pc (\d+):", str(error))

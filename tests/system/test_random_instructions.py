@@ -11,7 +11,7 @@ from program_generator import Case, case
 from simulators import need
 
 from liquid_accel.rtl.config import LiquidConfig, preset
-from liquid_accel.rtl.isa import Control, Op, Space
+from liquid_accel.rtl.isa import Control, Op
 from liquid_accel.rtl.registers import address, mask
 from liquid_accel.sim.cxxrtl import CxxrtlTransport
 
