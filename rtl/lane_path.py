@@ -91,16 +91,13 @@ class LanePath(wiring.Component):
         m.d.comb += self.sum.eq(sums[:ACCUMULATOR])
 
         # The scales follow the weights in memory: they come with the snapshot's slot, and stand until its row drains.
+        # Another row with scales comes when the one before has drained (isa.Timing.SCALE_GAP).
         scales = Signal(SCALE_BITS * lanes)
-        draining = Signal(range(lanes + 1))
         bits = self.config.weight_bits
-        with m.If(meet.snapshot & ~meet.row):
+        scaled = [slot.snapshot & ~slot.row for slot in slots[2 : Timing.SNAPSHOT_TO_STAGE0]]
+        with m.If(scaled[0]):
             m.d.sync += scales.eq(Cat(self.weight_data[bits * k : bits * k + SCALE_BITS] for k in range(lanes)))
-        with m.Elif(draining != 0):
+        with m.Elif(~sum(scaled[1:]).any()):
             m.d.sync += scales.eq(scales[SCALE_BITS:])
-        with m.If(slots[Timing.SNAPSHOT_TO_STAGE0 - 1].snapshot):
-            m.d.sync += draining.eq(lanes)
-        with m.Elif(draining != 0):
-            m.d.sync += draining.eq(draining - 1)
         m.d.comb += self.scale.eq(scales[:SCALE_BITS])
         return m

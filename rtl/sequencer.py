@@ -292,7 +292,9 @@ class Sequencer(wiring.Component):
             with m.State("READY"):
                 m.d.comb += ready.eq(~at_frame)
                 with m.If(at_frame & ~busy):
-                    m.d.comb += [self.idle.eq(~frame_ready), self.starved.eq(~frame_ready)]
+                    # Idle still in the cycle in which a frame begins, which uses no memory: whether it does is known
+                    # late, and `idle` steers every memory.
+                    m.d.comb += [self.idle.eq(1), self.starved.eq(~frame_ready)]
                     with m.If(~self.run):
                         m.next = "IDLE"
                     with m.Elif(frame_ready):

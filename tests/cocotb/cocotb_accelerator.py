@@ -53,7 +53,7 @@ class Host:
             if words:
                 at = self.rng.randrange(len(words))
                 await self.write("MEM_ADDRESS", [at])
-                width = {Space.ISSUE: (4, 3), Space.FINISH: (8, 5)}.get(space, (1, 1))
+                width = {Space.ISSUE: (4, 3), Space.FINISH: (4, 3)}.get(space, (1, 1))
                 stretch = words[at : at + 40]
                 for offset, word in enumerate(await self.read("MEM_DATA", len(stretch))):
                     if (at + offset) % width[0] < width[1]:  # the others do not exist

@@ -19,12 +19,12 @@ from liquid_accel.rtl.isa import Param, StepFlag
 from liquid_accel.sim.golden import controller as golden
 
 IDLE = (
-    "plan", "decide", "fresh", "load_time", "dt", "norm", "peak", "clamped", "host", "host_address", "host_write",
+    "plan", "jump", "decide", "judge", "frame_start", "fresh", "load_time", "dt", "norm", "peak", "clamped", "host", "host_address", "host_write",
     "host_data",
 )  # fmt: skip
 PULSES = ("accepted", "rejected", "limited", "halted")
 SEQUENCES, FRAMES, STEPS = 40, 3, 8
-WRITTEN = (Param.ERROR_0, Param.ERROR_1, Param.CHANGE_LAST, Param.SIZE, Param.STEP)
+WRITTEN = (Param.ERROR_0, Param.ERROR_1, Param.CHANGE_LAST, Param.SIZE, Param.STEP, Param.JUMP_SIZE)
 PATIENCE = 400
 
 
@@ -106,8 +106,11 @@ class Bench:
         raise AssertionError(f"{name} is not done after {PATIENCE} cycles")
 
     async def plan(self, what: str) -> None:
+        jump = int(self.rng.random() < 0.3)
+        self.dut.jump.value = jump
         cycles, seen = await self._command("plan")
-        cost = golden.plan(self.state, self.scalars)
+        self.dut.jump.value = 0
+        cost = golden.plan(self.state, self.scalars, jump)
         assert 1 <= int(self.state.step_ticks[0]) <= int(self.state.remaining[0]), "the golden model passes the end"
         assert cycles == int(cost[0]), f"{what}: PLAN took {cycles} cycles, not {int(cost[0])}"
         assert int(self.dut.step.value) == int(self.state.step_code[0]), f"{what}: code of the step"
@@ -136,6 +139,15 @@ class Bench:
         golden.decide(tried, words)
         size = int(words[0, Param.SIZE]) & 0xFFFF
         await self.set_scalars({Param.LOG_MIN: min(max(size + self.rng.choice((-1, 0, 1)), 0), 0xFFFF)})
+
+    async def judge(self, what: str) -> None:
+        """The norm against the tolerance, without a step."""
+        cycles, seen = await self._command("judge")
+        cost = golden.judge(self.state, self.scalars)
+        assert cycles == int(np.broadcast_to(cost, 1)[0]), f"{what}: JUDGE took {cycles} cycles"
+        assert seen == {**dict.fromkeys(PULSES, 0), "clear": 1}, f"{what}: {seen} in JUDGE"
+        assert bool(int(self.dut.within.value)) == bool(self.state.judged[0]), f"{what}: judged"
+        self.dut.norm.value = self.dut.peak.value = 0
 
     async def decide(self, what: str) -> dict[str, int]:
         saturated, clipped = bool(self.state.saturated[0]), bool(self.state.clipped[0])
@@ -184,6 +196,9 @@ async def every_step_is_the_golden_models(dut: Any) -> None:
             for step in range(STEPS):
                 what = f"seed {seed}, sequence {sequence}, frame {frame}, step {step}"
                 await bench.plan(what)
+                if rng.random() < 0.3:
+                    await bench.work()
+                    await bench.judge(what)
                 totals["clipped"] += int(bench.state.clipped[0])
                 await bench.work()
                 for name, count in (await bench.decide(what)).items():
