@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from liquid_accel.compiler.cfc import CfcCell
 from liquid_accel.compiler.gru import GruCell
 from liquid_accel.compiler.liquid import LiquidCell
 from liquid_accel.compiler.lstm import LstmCell
 from liquid_accel.compiler.network import Cell, Liquid
+from liquid_accel.compiler.node import NodeCell
+from liquid_accel.compiler.synaptic import SynapticCell
 from liquid_accel.compiler.writer import Writer
-from liquid_accel.errors import UserError
-from liquid_accel.layers import Gru, Lstm
+from liquid_accel.layers import Cfc, Gru, Lstm, Node
 
 
-def cell_of(writer: Writer, cell: Cell) -> LiquidCell | GruCell | LstmCell:
+def cell_of(writer: Writer, cell: Cell) -> LiquidCell | GruCell | LstmCell | CfcCell | NodeCell | SynapticCell:
     """The writer of a cell, its states placed."""
     if isinstance(cell, Liquid):
         return LiquidCell(writer, cell)
@@ -20,4 +22,8 @@ def cell_of(writer: Writer, cell: Cell) -> LiquidCell | GruCell | LstmCell:
         return GruCell(writer, cell)
     if isinstance(cell.layer, Lstm):
         return LstmCell(writer, cell)
-    raise UserError(f"layer '{cell.name}' cannot be compiled yet")
+    if isinstance(cell.layer, Cfc):
+        return CfcCell(writer, cell)
+    if isinstance(cell.layer, Node):
+        return NodeCell(writer, cell)
+    return SynapticCell(writer, cell)

@@ -19,7 +19,7 @@ from liquid_accel.compiler.network import Dense, Liquid, Network, Other
 from liquid_accel.data import Dataset
 from liquid_accel.errors import UserError
 from liquid_accel.image import Format
-from liquid_accel.layers import Gru, Lstm
+from liquid_accel.layers import Cfc, Gru, Lstm, Node, Synaptic
 from liquid_accel.rtl import formats
 
 Floats = npt.NDArray[np.float64]
@@ -134,6 +134,9 @@ def _bounds(ranges: Ranges, network: Network, limit: Floats) -> None:
             _shared(ranges, cell)
         ranges.bound(f"{cell.name}.state", largest)
         limit = np.full(cell.size, largest)
+        if isinstance(cell, Other) and isinstance(cell.layer, Synaptic):
+            # What it hands on is a map of its state.
+            limit = np.abs(cell.tensors["output_w"]) * largest + np.abs(cell.tensors["output_b"])
         outputs.append(limit)
     if network.pooled == "all":
         limit = np.concatenate(outputs)
@@ -183,6 +186,13 @@ def _shared(ranges: Ranges, cell: Other) -> None:
         names["tanh"] = ["pre_n", "input_n", "recurrent_n"]
     elif isinstance(layer, Lstm):
         names["tanh"] = ["pre_g"]
+    elif isinstance(layer, Cfc):
+        names["tanh"] = ["ff1", "ff2"]
+        names.setdefault(layer.backbone_activation, []).extend(f"backbone{i}" for i in range(layer.backbone_layers))
+    elif isinstance(layer, Node):
+        for index, activation in enumerate(layer.activations):
+            if activation is not None:
+                names.setdefault(activation, []).extend([f"layer{index}", *(["input"] if index == 0 else [])])
     for activation, parts in names.items():
         ranges.share(activation, *(ranges.extents[f"{cell.name}.{part}"] for part in parts))
 
@@ -209,10 +219,10 @@ def finest(largest: float, top: int = TOP_FRAC) -> int:
     return min(frac, top)
 
 
-def value_frac(extent: Extent) -> int:
+def value_frac(extent: Extent, top: int = TOP_FRAC) -> int:
     """Fraction bits of a value that must not be clamped: by its bound, unless that is far beyond what was seen."""
-    by_bound = finest(extent.bound) if extent.bound <= WORD_MAX else 0
-    return max(by_bound, finest(MARGIN * extent.seen) - SPARE_BITS)
+    by_bound = finest(extent.bound, top) if extent.bound <= WORD_MAX else 0
+    return max(by_bound, finest(MARGIN * extent.seen, top) - SPARE_BITS)
 
 
 def function_frac(*extents: Extent) -> int:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from liquid_accel.compiler.builder import COLUMNS_MAX, finish, place
-from liquid_accel.compiler.quantise import Quantised, quantise_matrix
 from liquid_accel.compiler.memory import Slot
+from liquid_accel.compiler.quantise import Quantised, quantise_matrix
 from liquid_accel.compiler.target import Matrix, Operand
 from liquid_accel.compiler.writer import Floats, Writer
 from liquid_accel.image import TensorPlace
