@@ -118,7 +118,8 @@ class TensorPlace:
 class CycleModel:
     """Cycles of a frame that starts a sequence, of another, and of both with dt = 0. `exact` where nothing depends on
     the data; else the first two are means over the calibration data. `plans`: a frame that moves takes so many cycles
-    more for each leading zero of its 32-bit dt in ticks."""
+    more for each leading zero of its 32-bit dt in ticks; `irregular`: one that moves by another dt than the image's
+    usual one takes so many more."""
 
     first: float
     other: float
@@ -126,6 +127,7 @@ class CycleModel:
     other_zero_dt: float
     exact: bool
     plans: int = 0
+    irregular: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +147,7 @@ class Image:
     budget            right-hand sides a frame may take; 0: no limit
     delta_thresholds  by recurrent layer, of those that skip columns: the moves up to which a column is skipped
     weight_bits       of a weight
+    regular_log_dt    log2 dt, as frames carry it, of the spacing that a table was made for; None: of none
     frame_macs        multiplications of the dense products once a frame, unpadded; `rhs_macs`: of one right-hand side
     """
 
@@ -180,6 +183,7 @@ class Image:
     bounds: tuple[Bound, ...]
     memory_map: tuple[Region, ...]
     tensors: tuple[TensorPlace, ...]
+    regular_log_dt: int | None
     cycles: CycleModel
     comments: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -211,15 +215,22 @@ class Image:
         return "\n".join(lines)
 
     def predicted_cycles(
-        self, first_frames: int, other_frames: int, first_zero_dt: int = 0, other_zero_dt: int = 0, zeros: int = 0
+        self,
+        first_frames: int,
+        other_frames: int,
+        first_zero_dt: int = 0,
+        other_zero_dt: int = 0,
+        zeros: int = 0,
+        irregular: int = 0,
     ) -> int:
         """Cycles of that many frames: those that start a sequence, the others, and of each those with dt = 0 (which
-        the former do not include); `zeros` are the leading zeros of dt in ticks, summed over the frames that move.
+        the former do not include); `zeros` are the leading zeros of dt in ticks, summed over the frames that move;
+        of these `irregular` have another log2 dt than `regular_log_dt`.
         Exact for a program of fixed steps, else with means over calibration data."""
         model = self.cycles
         return round(
             first_frames * model.first + other_frames * model.other + first_zero_dt * model.first_zero_dt
-            + other_zero_dt * model.other_zero_dt + model.plans * zeros
+            + other_zero_dt * model.other_zero_dt + model.plans * zeros + model.irregular * irregular
         )  # fmt: skip
 
     def data_dt(self, dt: Floats, given: bool) -> Floats:

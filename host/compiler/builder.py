@@ -107,9 +107,9 @@ class Builder:
         """The next instruction is where jumps to `label` go."""
         self._labels[label] = len(self.code)
 
-    def jump(self, cond: Cond, label: str, comment: str = "") -> None:
+    def jump(self, cond: Cond, label: str, comment: str = "", imm: int = 0) -> None:
         self._jumps[len(self.code)] = label
-        self.control(Control.JUMP, comment, cond=cond)
+        self.control(Control.JUMP, comment, cond=cond, imm=imm)
 
     def rows(self, body: Sequence[Instruction]) -> None:
         """Product instructions outside a loop, once."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from liquid_accel.compiler.layer import Layer, right_hand_side, time_constants
 from liquid_accel.compiler.quantise import WORD_MAX, WORD_MIN
 from liquid_accel.compiler.writer import FLOAT_SHIFT, Floats, Writer
 from liquid_accel.rtl.formats import LOG2
-from liquid_accel.rtl.isa import AddSource, Control, Factor, Instruction, Space
+from liquid_accel.rtl.isa import AddSource, Cond, Control, Factor, Instruction, Space
 from liquid_accel.rtl.tableaus import GATES
 
 FASTEST = 2.0**4 - 2.0**-6  # log2 of 1/tau: just below the end of Q4.11
@@ -71,10 +72,32 @@ class GatedSolver:
         table = tables.gate_table(self.name)
         self.gates = Gates(writer, self.rates, size, table, "gate", AddSource.LOG_DT)
 
+        self._tau_frac, self._gated = tau_frac, False
+
+    def write_rates(self, product: Callable[[dict[str, Any], str], list[Instruction]], rows: int, name: str) -> None:
+        """The loop of the tau product, `product` as fields finish it. Frames of the regular spacing go from it to the
+        gates in one table; for others log2 dt is added to log2 1/tau, and a second table makes gates of it."""
+        writer, rates, equation = self.writer, self.rates, f"g = {GATES[self.name].equation}"
+        regular = writer.regular_log_dt
+        if regular is None:
+            writer.loop(rows, product(rates.done(), rates.comment), "time constants")
+            return
+        writer.builder.jump(Cond.LOG_DT, f"{name}.regular", "the usual dt?", imm=regular & 0xFFFF)
+        writer.loop(rows, product(rates.done(), rates.comment), "time constants")
+        writer.loop(rows, self.gates.body(equation), "gates")
+        writer.builder.jump(Cond.ALWAYS, f"{name}.gated")
+        writer.mark(f"{name}.regular")
+        log_time = regular / 2**LOG2.frac_bits + rates.offset
+        table = tables.regular_gate_table(self.name, self._tau_frac, log_time)
+        fields = {**writer.table(table), "exp2": 1, **to_element(self.gates.slot)}
+        writer.loop(rows, product(fields, f"{equation} at the usual dt"), "time constants and gates")
+        writer.mark(f"{name}.gated")
+        self._gated = True
+
     def emit(self, layer: Layer) -> None:
         writer, steps = self.writer, self.writer.options.steps
         equation = f"g = {GATES[self.name].equation}"
-        if layer.tau is None:
+        if layer.tau is None and not self._gated:
             writer.loop(layer.rows, self.gates.body(equation), "gates")
         for step in range(steps):
             comment = f"step {step + 1}: h + g (f - h)"

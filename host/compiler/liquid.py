@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 from liquid_accel.compiler import formats
@@ -71,7 +72,7 @@ class LiquidCell:
         self.h = target.take(Space.VECTOR, f"{name} state h", size, pair=True)
         self.base = target.take(Space.B, f"{name} state h", size, pair=True)
         both_halves(writer, (self.h, self.base), f"{name} h = 0")
-        kept = self.kind is ExponentialPair  # its sums are kept whether or not columns are to be skipped
+        kept = self.kind is ExponentialPair or (self.kind is ExplicitSolver and writer.keeps_first_slope(size))
         self.tracking = writer.tracking(
             f"{name} state", name, size, writer.state_frac, double=self.kind.double_list, always=kept
         )
@@ -136,6 +137,9 @@ class LiquidCell:
         # A padded unit has the longest time constant, so that it hardly moves.
         bias = target.bias(names[1], cell.tau.bias, tau_frac, pad=WORD_MAX)
         if cell.tau_recurrent is None:
+            if isinstance(solver, GatedSolver):
+                solver.write_rates(partial(writer.product, product, bias), self.h.rows, cell.name)
+                return None
             body = writer.product(product, bias, solver.rates.done(), solver.rates.comment)
             writer.loop(self.h.rows, body, "time constants")
             return None

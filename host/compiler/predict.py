@@ -21,12 +21,13 @@ WORD_MAX = -WORD_MIN - 1
 MEASURED_SEQUENCES = 64  # that a mean is taken over
 
 
-def path_cycles(program: list[Instruction], lanes: int, first: bool, time_left: bool) -> tuple[int, int]:
+def path_cycles(program: list[Instruction], lanes: int, first: bool, time_left: bool, regular: bool) -> tuple[int, int]:
     """Cycles from FRAME to DONE of a program whose way depends on the frame alone, and the PLANs on it, each of which
     takes the leading zeros of dt more; ValueError where the way, or a cost, depends on the data."""
     holds = {
         Cond.ALWAYS: True, Cond.FIRST: first, Cond.NOT_FIRST: not first, Cond.TIME_LEFT: time_left,
         Cond.NO_TIME_LEFT: not time_left, Cond.TRACE: False, Cond.NOT_TRACE: True,
+        Cond.LOG_DT: regular,
     }  # fmt: skip
     cycles, at, plans, count = 0, 0, 0, 0
     while True:
@@ -64,11 +65,13 @@ def path_cycles(program: list[Instruction], lanes: int, first: bool, time_left: 
 def fixed_model(program: list[Instruction], lanes: int) -> CycleModel:
     """The cycle model of a program; not exact, and 0, where its cycles depend on the data."""
     try:
-        still = [float(path_cycles(program, lanes, first, False)[0]) for first in (True, False)]
-        moving = [path_cycles(program, lanes, first, True) for first in (True, False)]
+        still = [float(path_cycles(program, lanes, first, False, False)[0]) for first in (True, False)]
+        moving = [path_cycles(program, lanes, first, True, True) for first in (True, False)]
+        other = path_cycles(program, lanes, False, True, False)[0]
     except ValueError:
         return CycleModel(0.0, 0.0, 0.0, 0.0, exact=False)
-    return CycleModel(float(moving[0][0]), float(moving[1][0]), still[0], still[1], exact=True, plans=moving[0][1])
+    (first, plans), (later, _) = moving
+    return CycleModel(float(first), float(later), still[0], still[1], True, plans, float(other - later))
 
 
 def frame_words(image: Image, x: npt.NDArray[np.floating], dt: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:

@@ -16,11 +16,13 @@ from liquid_accel.compiler.builder import finish, place, to_element, to_vector
 from liquid_accel.compiler.cells import cell_of
 from liquid_accel.compiler.formats import Ranges
 from liquid_accel.compiler.memory import Slot
-from liquid_accel.compiler.network import Network
+from liquid_accel.compiler.network import Network, Other
 from liquid_accel.compiler.options import CompileOptions
+from liquid_accel.compiler.synaptic import SynapticCell
 from liquid_accel.compiler.target import Operand, Target, Tracking
 from liquid_accel.compiler.writer import FLOAT_SHIFT, WORD_BOUND, Writer
 from liquid_accel.errors import UserError
+from liquid_accel.layers import Gru, Lstm
 from liquid_accel.rtl.isa import (
     HEADER_WORDS,
     LAG_WORDS,
@@ -64,6 +66,7 @@ class Program:
     output_words: int
     state_words: int
     longest_frame: int
+    regular_log_dt: int | None
 
 
 def write(target: Target, network: Network, ranges: Ranges, options: CompileOptions, unit: float) -> Program:
@@ -81,7 +84,7 @@ def write(target: Target, network: Network, ranges: Ranges, options: CompileOpti
         if index + 1 < len(cells):
             x = _handed_on(writer, cell.output, network.cells[index + 1].name)
     outputs, output_frac = _read_out(writer, [cell.output for cell in cells])
-    state = cells[-1].output.slot
+    state = cells[-1].state if isinstance(cells[-1], SynapticCell) else cells[-1].output.slot
     output_words, state_words = outputs * target.lanes, state.rows * target.lanes
     _trace(writer, state, state_words)
     writer.mark("sequence")
@@ -92,7 +95,7 @@ def write(target: Target, network: Network, ranges: Ranges, options: CompileOpti
     code = builder.finished()
     code[0] = replace(code[0], imm=HEADER_WORDS + network.inputs, target=room)
     frac = next(f.frac_bits for f in target.formats if f.name == "input")
-    return Program(code, frac, output_frac, output_words, state_words, writer.longest_frame)
+    return Program(code, frac, output_frac, output_words, state_words, writer.longest_frame, writer.regular_log_dt)
 
 
 def _input(writer: Writer, network: Network) -> Operand:
@@ -161,8 +164,11 @@ def _running_mean(writer: Writer, states: list[Operand]) -> Operand:
     base = writer.target.take(Space.B, "mean m", size)
     for slot in (mean, base):
         writer.at_start(slot, "m = 0")
-    frac = max(MEAN_FRAC, writer.state_frac)
-    writer.target.formats.append(formats.entry("mean m", frac, writer.ranges.extents["state"].bound, "bound"))
+    largest = 1.0
+    if any(isinstance(cell, Other) and not isinstance(cell.layer, Gru | Lstm) for cell in writer.network.cells):
+        largest = formats.MARGIN * writer.ranges.extents["mean"].seen
+    frac = max(formats.finest(largest, MEAN_FRAC), *(state.frac_bits for state in states))
+    writer.target.formats.append(formats.entry("mean m", frac, largest, "bound" if largest == 1.0 else "calibration"))
     row = 0
     for state in states:
         rows = state.slot.rows

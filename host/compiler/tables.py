@@ -246,6 +246,43 @@ def gate_table(name: str) -> Table:
     return Table("gate", Mode.DIRECT, words, LOG_FRAC, LOG_FRAC, (bound,))
 
 
+def regular_gate_table(name: str, frac_in: int, log_time: float) -> Table:
+    """log2 g(z), z = 2**log_time / softplus(x), in Q4.11, over x: the gate of one known step in a single function. No
+    word is above 0."""
+
+    def function(x: Floats) -> Floats:
+        # log2 of softplus, where softplus itself is too small for the logarithm: that of exp(x).
+        log_tau = np.where(x < -20.0, x / np.log(2.0), np.log2(np.maximum(np.logaddexp(0.0, x), 1e-300)))
+        return LOG_GATES[name](log_time - log_tau)
+
+    words = _words(np.minimum(_fit(function, Mode.DIRECT, frac_in, LOG_FRAC), 0.0))
+    table = Table("regular gate", Mode.DIRECT, words, frac_in, LOG_FRAC, ())
+    exact = function(ALL_INPUTS / 2.0**frac_in)
+    inside = ALL_INPUTS[exact > -15.5]
+    value = exp2_value(evaluate(table, inside, 0))
+    error = float(np.abs(value / 2.0 ** function(inside / 2.0**frac_in) - 1.0).max()) * 100.0
+    bound = Bound(f"gate {name} at regular frames: worst relative error", round(error, 5), 0.2, "%")
+    return Table("regular gate", Mode.DIRECT, words, frac_in, LOG_FRAC, (bound,))
+
+
+def log2_table(frac_in: int) -> Table:
+    """log2 |x| in Q4.11. Near 0, where it would fall faster than the interpolator can follow, it falls more slowly."""
+
+    def function(x: Floats) -> Floats:
+        result: Floats = np.log2(np.maximum(x, 2.0 ** -(frac_in + 1)))
+        return result
+
+    words = list(_words(_fit(function, Mode.EVEN, frac_in, LOG_FRAC)))
+    for index in reversed(range(SIZE - 1)):
+        words[index] = max(words[index], words[index + 1] - MAX_DELTA)
+    table = Table("log2", Mode.EVEN, tuple(words), frac_in, LOG_FRAC, ())
+    inside = np.arange(128 * 8, 32768 - 128)  # behind the eighth knot
+    value = exp2_value(evaluate(table, inside, 0))
+    error = float(np.abs(value / (inside / 2.0**frac_in) - 1.0).max()) * 100.0
+    bound = Bound(f"log2 of {8 * 128 / 2.0**frac_in:g} and more: worst relative error", round(error, 5), 0.2, "%")
+    return Table("log2", Mode.EVEN, tuple(words), frac_in, LOG_FRAC, (bound,))
+
+
 def correction_table() -> Table:
     """log2 of the exponential pair's correction (z - 1 + e^-z) / z over q = log2 z, both in Q4.11; never above 0."""
     words = _words(np.minimum(_fit(_log2_correction, Mode.DIRECT, LOG_FRAC, LOG_FRAC), 0.0))

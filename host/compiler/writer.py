@@ -23,14 +23,15 @@ from liquid_accel.compiler.builder import (
 )
 from liquid_accel.compiler.formats import Ranges
 from liquid_accel.compiler.memory import Hidden, Slot
-from liquid_accel.compiler.network import Dense, Network
+from liquid_accel.compiler.network import Dense, Liquid, Network
 from liquid_accel.compiler.options import CompileOptions
 from liquid_accel.compiler.quantise import quantise_matrix
 from liquid_accel.compiler.tables import Table, activation_table
 from liquid_accel.compiler.target import Operand, Product, Target, Tracking
 from liquid_accel.errors import UserError
-from liquid_accel.rtl.formats import FLOAT_BIAS, FLOAT_MANTISSA_BITS, TIME_WIDTH
+from liquid_accel.rtl.formats import FLOAT_BIAS, FLOAT_MANTISSA_BITS, LOG2, TIME_WIDTH
 from liquid_accel.rtl.isa import AddSource, Cond, Control, Instruction, Keep, Space, Track
+from liquid_accel.rtl.tableaus import GATES
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,9 +52,29 @@ class Writer:
         self.builder = Builder()
         self.state_frac = target.config.state_frac_bits
         self.longest_frame = 2**TIME_WIDTH - 1  # ticks
+        self.regular_log_dt = self._regular_log_dt()
         self._tracked: Tracking | None = None  # what the last TRACK chose, where every way to here is known
         self._lists: list[Tracking] = []
         self._cleared: list[tuple[Slot, str]] = []
+
+    def _regular_log_dt(self) -> int | None:
+        """log2 of the data's usual dt, as frames carry it, where a gated layer has a table to spare for it."""
+        cell = self.network.cells[0]
+        gated = self.options.solver in GATES and isinstance(cell, Liquid) and len(self.network.cells) == 1
+        tables = len(self.ranges.function_fracs) + 3  # rates, gates, and the gates at the usual dt
+        dts = self.ranges.dts[self.ranges.dts > 0]
+        if not gated or not dts.size or tables > self.target.config.tables:
+            return None
+        usual, count = np.unique(np.rint(np.log2(dts / self.unit) * 2**LOG2.frac_bits), return_counts=True)
+        return int(usual[count.argmax()]) if count.max() > dts.size / 2 else None
+
+    def keeps_first_slope(self, size: int) -> bool:
+        """Whether a pair's sums of W h are kept though no columns are to be skipped: where its last stage is the first
+        of the next step, a frame's first slope then costs no product. With a threshold of 0 no result changes."""
+        method, config = self.options.method, self.target.config
+        return (
+            method.adaptive and method.fsal and config.column_skip and size <= min(LIST_COLUMNS, config.kept_elements)
+        )
 
     # ---- Control
 

@@ -18,13 +18,14 @@ DEFAULT_CLOCK_MHZ = 12.0  # that of the smallest board
 
 def predicted_cycles(image: Image, batch: Dataset) -> int:
     """What the compiler says of these frames."""
-    ticks, _ = encode_time(image, image.data_dt(batch.dt, batch.dt_given), batch.name)
+    ticks, logs = encode_time(image, image.data_dt(batch.dt, batch.dt_given), batch.name)
     inside, still = batch.mask, ticks == 0
     first = np.zeros_like(inside)
     first[:, 0] = True
     counts = [int((inside & a & b).sum()) for b in (~still, still) for a in (first, ~first)]
     zeros = TIME_WIDTH - np.frexp(ticks[inside & ~still].astype(np.float64))[1]
-    return image.predicted_cycles(*counts, zeros=int(zeros.sum()))
+    irregular = inside & ~still & (logs != image.regular_log_dt) if image.regular_log_dt is not None else inside & False
+    return image.predicted_cycles(*counts, zeros=int(zeros.sum()), irregular=int(irregular.sum()))
 
 
 def dense_macs(image: Image, frames: int, rhs_evals: int) -> int:
