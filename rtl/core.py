@@ -234,6 +234,7 @@ class Core(wiring.Component):
             elements.input_data.eq(fifo_in.read_data),
             elements.input_left.eq(sequencer.inputs_left),
             elements.log_dt.eq(log_dt),
+            sequencer.log_dt.eq(log_dt),
             elements.step.eq(controller.step),
             elements.pool.eq(pool),
             elements.a_data.eq(element_memories[Space.A].read_data),
