@@ -105,8 +105,8 @@ class RungeKutta:
         halt = halt_word(field.slope_frac, options.atol) if options.early_halt else HALT_NEVER
         # Measured (tests/bench/step_controllers.py, `liquid bench`): an exponent of one above the estimate's order
         # changes sizes less, which serves a pair of order 3. A method of high order takes a step or two a frame, and
-        # an error of a sixteenth of the tolerance, the least that the norm tells apart, lets it grow by little: a memory
-        # of first steps would hold it at half frames.
+        # an error of a sixteenth of the tolerance, the least that the norm tells apart, lets it grow by little: a
+        # memory of first steps would hold it at half frames.
         coarse = tableau.error_order <= 3
         order = tableau.error_order + (tableau.error_order == 3)
         set_parameters(writer, order, norm=units, largest=self.scales.longest, halt=halt)
