@@ -124,13 +124,18 @@ class Target:
         prove_accumulator(quantised.name, bound)
         self.bounds.append(Bound(f"{quantised.name}: accumulator", bound, ACCUMULATOR_LIMIT, "integer"))
         words = pack_weights(quantised, self.lanes)
-        slot = self.allocator.take(Space.WEIGHT, quantised.name, len(words))
-        for row, part in enumerate(words):
-            self._rows[Space.WEIGHT][slot.row + row] = part.view(np.uint8).astype(np.int64)
+        start = self.words(quantised.name, words)
         columns = quantised.weight.shape[1]
         own = TensorPlace(quantised.name, Space.WEIGHT.name, 0, shape, columns, quantised.shift)
-        self.tensors.extend(replace(place, start=slot.row + place.start) for place in places or (own,))
-        return Matrix(slot.row, len(words) // (columns + 1), columns)
+        self.tensors.extend(replace(place, start=start + place.start) for place in places or (own,))
+        return Matrix(start, len(words) // (columns + 1), columns)
+
+    def words(self, name: str, words: npt.NDArray[np.int8]) -> int:
+        """Place words of the weight memory (rows, lanes); the first's address."""
+        slot = self.allocator.take(Space.WEIGHT, name, len(words))
+        for row, part in enumerate(words):
+            self._rows[Space.WEIGHT][slot.row + row] = part.view(np.uint8).astype(np.int64)
+        return slot.row
 
     def bias(
         self,
