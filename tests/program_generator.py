@@ -45,6 +45,7 @@ from liquid_accel.sim.golden.memory import assemble
 Words = npt.NDArray[np.uint16]
 ROWS = 3  # iterations of a loop at the most
 LISTED = 64  # entries of a list at the most
+PUSHED = 128  # words that blocks push in a frame at the most, without repetitions
 # Words of S: lists from below FIRST_LIST on in the lower and the upper half, scalars between the halves, Param above.
 FIRST_LIST, SCALARS, SCALARS_END = 32, 96, 128
 HAZARDS = (
@@ -140,7 +141,7 @@ class Generator:
 
     def output(self) -> None:
         """A row that is pushed."""
-        if self.pushed < 32:
+        if self.pushed < PUSHED // 2:
             self.pushed += self.lanes
             self.control(Control.EMIT, imm=self.rng.getrandbits(12))
             self.put(self.product(False, out=1))
@@ -179,7 +180,7 @@ class Generator:
         rng = self.rng
         kind = rng.choice((Control.SWAP, Control.NOP, Control.FLAG, Control.JUDGE, Control.EMIT, Control.LAG))
         if kind in (Control.EMIT, Control.LAG):
-            if self.pushed >= 40:
+            if self.pushed > PUSHED - 10:
                 return
             self.pushed += 5
         self.control(kind, imm=rng.getrandbits(16))
@@ -248,7 +249,7 @@ class Generator:
         self.put(Instruction(op=Op.TERM, x=3, w=SCALARS, last=1, finish=Finish(out=1, narrow=9)))
         self.control(Control.NOP, stall=STALL_MAX)
         self.control(Control.JUMP, target=0)
-        self.body[0] = replace(self.body[0], imm=5 + self.inputs, target=32)
+        self.body[0] = replace(self.body[0], imm=5 + self.inputs, target=PUSHED)
         return self.body
 
 
@@ -329,7 +330,7 @@ def case(config: LiquidConfig, seed: int, blocks: int = 8, count: int = 3) -> Ca
     while True:
         generator = Generator(config, rng)
         program = generator.program(blocks)
-        if len(program) > config.program_words or generator.inputs > 40 or generator.pushed > 60:
+        if len(program) > config.program_words or generator.inputs > 20 + 2 * config.lanes or generator.pushed > PUSHED:
             continue
         sections, words = memories(config, rng), frames(generator, count)
         try:

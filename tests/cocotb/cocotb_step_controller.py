@@ -19,7 +19,8 @@ from liquid_accel.rtl.isa import Param, StepFlag
 from liquid_accel.sim.golden import controller as golden
 
 IDLE = (
-    "plan", "jump", "decide", "judge", "frame_start", "fresh", "load_time", "dt", "norm", "peak", "clamped", "host", "host_address", "host_write",
+    "plan", "jump", "decide", "judge", "frame_start",
+    "fresh", "load_time", "dt", "norm", "peak", "clamped", "host", "host_address", "host_write",
     "host_data",
 )  # fmt: skip
 PULSES = ("accepted", "rejected", "limited", "halted")
