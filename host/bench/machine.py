@@ -69,10 +69,10 @@ class Laboratory:
             return None
         return rms_error(batch, result.h, self.solution(model, image, batch))
 
-    def measure(self, model: Checkpoint, setting: Setting) -> dict[str, Any]:
-        """All figures, means a frame; counts of one utterance under "trace"."""
+    def measure(self, model: Checkpoint, setting: Setting, brief: bool = False) -> dict[str, Any]:
+        """All figures, means a frame; counts of one utterance under "trace". `brief`: without those and the error."""
         image = self.image(model, setting.options)
-        result = run_on("golden", image, self.batch, states=True).result
+        result = run_on("golden", image, self.batch, states=not brief).result
         totals = figures(image, self.batch, result, self.clock_mhz)
         products, frames = count_products(image, self.batch), totals["frames"]
         recurrent = image.rhs_macs
@@ -87,13 +87,13 @@ class Laboratory:
             "products_per_frame": products.total / frames,
             "products_by_kind": {kind: products.issued[kind] / frames for kind in KINDS},
             "useful_products_per_frame": sum(products.useful.values()) / frames,
-            "rms_error": self.error(model, image, self.batch, result),
+            "rms_error": None if brief else self.error(model, image, self.batch, result),
             "mac_utilisation": totals["mac_utilisation"],
             "predicted_over_actual": totals["predicted_cycles"] / totals["cycles"],
             "predicted_exact": image.cycles.exact,
             "saturations": totals["saturations"],
         }  # fmt: skip
-        return row | {"trace": self.traced(image)}
+        return row if brief else row | {"trace": self.traced(image)}
 
     def traced(self, image: Image) -> dict[str, float | dict[str, float]]:
         """Means a frame over the first utterance, counted by the golden model: reads by kind, function evaluations,

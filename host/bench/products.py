@@ -108,8 +108,9 @@ class CountingRows(RowUnit):
     def _elements(self, kind: str, sequences: int, r: npt.NDArray[np.int64]) -> None:
         lanes = self.config.lanes
         self.found.issued[kind] += sequences * len(r) * lanes
-        real = np.clip(self._size - r * lanes, 0, lanes) if r.max() < -(-self._size // lanes) else np.full(len(r), lanes)
-        self.found.useful[kind] += sequences * int(real.sum())
+        within = r.max() < -(-self._size // lanes)
+        real = np.clip(self._size - r * lanes, 0, lanes).sum() if within else len(r) * lanes
+        self.found.useful[kind] += sequences * int(real)
 
 
 def count_products(image: Image, batch: Dataset) -> Products:

@@ -101,7 +101,7 @@ class Study:
 
 def compile_for(model: Checkpoint, calibration: Dataset, config: LiquidConfig, settings: SolverSettings) -> Image:
     """The image of one solver."""
-    options = CompileOptions(settings.name, settings.steps, settings.rtol, settings.atol)
+    options = CompileOptions(settings.name, steps=settings.steps, rtol=settings.rtol, atol=settings.atol)
     return compile(model, calibration=calibration, config=config, options=options)
 
 
