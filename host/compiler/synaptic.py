@@ -107,10 +107,9 @@ class SynapticCell:
         writer, cell, target = self.writer, self.cell, self.writer.target
         name, size, own = cell.name, cell.size, cell.tensors
         extents, rows = writer.ranges.extents, target.rows(size)
-        if _largest_state(own) > WORD_MAX / 2.0**writer.state_frac:
-            raise UserError(
-                f"layer '{name}' has potentials up to {_largest_state(own):.4g}; expected them in a state word"
-            )
+        most, limit = _largest_state(own), WORD_MAX / 2.0**writer.state_frac
+        if most > limit:
+            raise UserError(f"layer '{name}' has vleak or erev up to {most:.4g}; expected at most {limit:.4g}")
         sensory, recurrent = Synapses(writer, cell, "sensory_"), Synapses(writer, cell, "")
         needed = max(sum(block.rows for block in part.blocks) for part in (sensory, recurrent))
         sensory.opened = recurrent.opened = target.take(Space.VECTOR, f"{name} S", max(needed, 1) * target.lanes)

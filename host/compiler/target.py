@@ -147,7 +147,7 @@ class Target:
         whole: tuple[int, ...] | None = None,
         row: int = 0,
     ) -> Slot:
-        """Place a bias in the A memory, or in B; part of a tensor of shape `whole`, from `row` on, where that is given."""
+        """Place a bias in the A memory, or in B; part of a tensor of shape `whole` from `row` on, where it is given."""
         slot = self.take(space, name, len(values))
         self.fill(slot, quantise_words(name, values, frac_bits), pad)
         self.tensors.append(
