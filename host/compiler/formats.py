@@ -128,7 +128,7 @@ def _bounds(ranges: Ranges, network: Network, limit: Floats) -> None:
             largest = 1.0
         else:
             gated = isinstance(cell.layer, Gru | Lstm)
-            largest = 1.0 if gated else MARGIN * ranges.extents[f"{cell.name}.state"].seen
+            largest = _largest_state(ranges, cell)
             if gated:
                 _gated_bounds(ranges, cell, limit)
             _shared(ranges, cell)
@@ -167,6 +167,13 @@ def _liquid_bounds(ranges: Ranges, cell: Liquid, limit: Floats) -> None:
         ranges.bound(f"{name}.tau.pre", float(slow.max()))
     ranges.fastest = max(ranges.fastest, 1.0 / max(shortest, SHORTEST))
     ranges.share(cell.activation, ranges.extents[f"{name}.drive"], ranges.extents[f"{name}.recurrent"])
+
+
+def _largest_state(ranges: Ranges, cell: Other) -> float:
+    """What a state stays below: by its equation, or with room above what was seen."""
+    if isinstance(cell.layer, Cfc):
+        return 2.0 if cell.layer.mode == "no_gate" else 1.0
+    return 1.0 if isinstance(cell.layer, Gru | Lstm) else MARGIN * ranges.extents[f"{cell.name}.state"].seen
 
 
 def _gated_bounds(ranges: Ranges, cell: Other, limit: Floats) -> None:

@@ -32,13 +32,15 @@ class NodeCell:
     def __init__(self, writer: Writer, cell: Other):
         assert isinstance(cell.layer, Node)
         self.writer, self.cell, self.name, self.size = writer, cell, cell.name, cell.size
-        self.activations, self.frac_bits = cell.layer.activations, writer.state_frac
+        self.activations, self.state = cell.layer.activations, writer.ranges.extents[f"{cell.name}.state"]
+        # h has no bound: its words are as coarse as the calibration data ask for.
+        self.frac_bits = min(writer.state_frac, formats.finest(self.state.bound))
         self.method = RungeKutta(writer, writer.options.method)
         self.h = writer.target.take(Space.VECTOR, f"{cell.name} state h", cell.size, pair=True)
         self.base = writer.target.take(Space.B, f"{cell.name} state h", cell.size, pair=True)
         for slot in (self.h, self.base):
             writer.at_start(slot, f"{cell.name} h = 0")
-        self.tracking = writer.tracking(f"{cell.name} state", cell.name, cell.size, writer.state_frac)
+        self.tracking = writer.tracking(f"{cell.name} state", cell.name, cell.size, self.frac_bits)
         self.slope_frac = 0
         self._products: list[Product] = []
         self._adds: list[Slot] = []
@@ -51,8 +53,8 @@ class NodeCell:
 
     def write(self, x: Operand) -> None:
         """A frame's code."""
-        writer, target, extents = self.writer, self.writer.target, self.writer.ranges.extents
-        target.formats.append(formats.described(f"{self.name} state h", self.frac_bits, extents[f"{self.name}.state"]))
+        writer, target = self.writer, self.writer.target
+        target.formats.append(formats.entry(f"{self.name} state h", self.frac_bits, self.state.seen, "calibration"))
         self._place()
         writer.take(x.tracking)
         frac = self._pre_fracs[0]
@@ -126,7 +128,7 @@ class NodeCell:
         if last and activation in NEVER_ZERO and self.size % target.lanes:
             frac = min(frac, formats.FUNCTION_FRACS[-1])
         target.formats.append(formats.described(f"{self.name} layer {index} pre-activation", frac, terms[0], flat))
-        frac_out = self.frac_bits if flat else frac
+        frac_out = writer.state_frac if flat else frac
         if last:
             self.slope_frac = frac_out - round(math.log2(writer.unit))
             target.formats.append(formats.described(f"{self.name} slope", frac_out, extents[f"{self.name}.slope"]))

@@ -63,6 +63,7 @@ class Program:
     code: list[Instruction]
     input_frac_bits: int
     output_frac_bits: int
+    state_frac_bits: int
     output_words: int
     state_words: int
     longest_frame: int
@@ -84,7 +85,10 @@ def write(target: Target, network: Network, ranges: Ranges, options: CompileOpti
         if index + 1 < len(cells):
             x = _handed_on(writer, cell.output, network.cells[index + 1].name)
     outputs, output_frac = _read_out(writer, [cell.output for cell in cells])
-    state = cells[-1].state if isinstance(cells[-1], SynapticCell) else cells[-1].output.slot
+    last = cells[-1]
+    # The output of a synaptic layer is a map of its state.
+    state = last.state if isinstance(last, SynapticCell) else last.output.slot
+    state_frac = writer.state_frac if isinstance(last, SynapticCell) else last.output.frac_bits
     output_words, state_words = outputs * target.lanes, state.rows * target.lanes
     _trace(writer, state, state_words)
     writer.mark("sequence")
@@ -95,7 +99,9 @@ def write(target: Target, network: Network, ranges: Ranges, options: CompileOpti
     code = builder.finished()
     code[0] = replace(code[0], imm=HEADER_WORDS + network.inputs, target=room)
     frac = next(f.frac_bits for f in target.formats if f.name == "input")
-    return Program(code, frac, output_frac, output_words, state_words, writer.longest_frame, writer.regular_log_dt)
+    return Program(
+        code, frac, output_frac, state_frac, output_words, state_words, writer.longest_frame, writer.regular_log_dt
+    )
 
 
 def _input(writer: Writer, network: Network) -> Operand:
