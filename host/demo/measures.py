@@ -97,7 +97,7 @@ def function_figure(image: Image) -> Figure:
 
 def _rate_error(axis: Axes, image: Image) -> None:
     """Error of 1/tau over the inputs between the floor and the ceiling of tau."""
-    frac = next(row.frac_bits for row in image.formats if row.name == "tau pre-activation")
+    frac = next(row.frac_bits for row in image.formats if row.name.endswith("tau pre-activation"))
     bounds = {row.name: row.value for row in image.bounds}
     exponent, mantissa = arithmetic.split_code(arithmetic.exp2(unit(_table(image, "rate"), Mode.DIRECT)))
     rate = mantissa * 2.0 ** (exponent - FLOAT_BIAS - FLOAT_MANTISSA_BITS)
