@@ -38,9 +38,9 @@ def markdown(found: dict[str, Any], pictures: dict[str, str]) -> str:
     quick = " This is the quick run: fewer utterances, shorter training, wider gaps." if found["quick"] else ""
     parts = [
         "# Performance",
-        f"Written by `liquid bench --write docs/performance.md`, version {found['version']}; every number comes from one "
-        f"run, which took {found['seconds'] / 60:.0f} minutes.{quick} The task is the speaker of Japanese Vowels: "
-        f"{found['utterances']} test utterances, {found['frames']:,} frames.",
+        f"Written by `liquid bench --write docs/performance.md`, version {found['version']}; every number comes from "
+        f"one run, which took {found['seconds'] / 60:.0f} minutes.{quick} The task is the speaker of Japanese "
+        f"Vowels: {found['utterances']} test utterances, {found['frames']:,} frames.",
     ]  # fmt: skip
     for report in reports(found):
         parts += [f"## {report.title}", report.text, _table(report)]

@@ -69,18 +69,22 @@ def _speed(found: dict[str, Any]) -> Report:
         for row in _measured(found)
     ]  # fmt: skip
     text = (
-        f"Golden model, whose cycles are the machine's, {found['lanes']} lanes, {found['utterances']} test utterances of "
-        f"{found['frames']:,} frames; all but accuracy and errors are means a frame, µs at {found['clock_mhz']:g} MHz. "
-        "Fixed solvers with their steps a frame, adaptive ones with rtol = atol. Skip: the threshold of column skipping. "
-        "Rms error: of the states at the ends of frames, against the exact solution of the same quantised network (RK4, "
-        "64 steps a frame, float64). Lanes used: mac_utilisation, the products that the network asks for over those that "
-        "the lanes could have done; above 1 where columns are skipped. Predicted: the compiler's cycles over those counted."
+        f"Golden model, whose cycles are the machine's, {found['lanes']} lanes, {found['utterances']} test "
+        f"utterances of {found['frames']:,} frames; all but accuracy and errors are means a frame, µs at "
+        f"{found['clock_mhz']:g} MHz. Fixed solvers with their steps a frame, adaptive ones with rtol = atol. Skip: "
+        "the threshold of column skipping. Rms error: of the states at the ends of frames, against the exact "
+        "solution of the same quantised network (RK4, 64 steps a frame, float64). Lanes used: mac_utilisation, the "
+        "products that the network asks for over those that the lanes could have done; above 1 where columns are "
+        "skipped. Predicted: the compiler's cycles over those counted."
     )
     return Report("On the machine: 64 units", columns, [*rows, *_absent(found, len(columns))], text, left=2)
 
 
 def _work(found: dict[str, Any]) -> Report:
-    columns = ("solver or cell", "skip", "all", "useful", "matrix", "skipped", "algebra", "function", "gates", "norm", "recurrent")
+    columns = (
+        "solver or cell", "skip", "all", "useful", "matrix", "skipped", "algebra", "function", "gates", "norm",
+        "recurrent",
+    )  # fmt: skip
     rows = []
     for row in _measured(found):
         kinds = row["products_by_kind"]
@@ -94,11 +98,11 @@ def _work(found: dict[str, Any]) -> Report:
             ]
         )  # fmt: skip
     text = (
-        "Multiplications a frame, every one that is issued: matrix products (lanes × mac_cycles), the solver's algebra "
-        "(lanes × terms), one for each interpolation of a table or of 2^x, one for each gate factor, one for each square "
-        "of the error's norm; useful: without those of padded lanes. Recurrent: products with the state, in whole "
-        "matrices a frame. Skipped: products of columns that had not moved; matrix and skipped together are not the "
-        "dense work, since kept sums save whole products too."
+        "Multiplications a frame, every one that is issued: matrix products (lanes × mac_cycles), the solver's "
+        "algebra (lanes × terms), one for each interpolation of a table or of 2^x, one for each gate factor, one "
+        "for each square of the error's norm; useful: without those of padded lanes. Recurrent: products with the "
+        "state, in whole matrices a frame. Skipped: products of columns that had not moved; matrix and skipped "
+        "together are not the dense work, since kept sums save whole products too."
     )
     return Report("Multiplications a frame", columns, rows, text, left=2)
 
@@ -116,9 +120,10 @@ def _counts(found: dict[str, Any]) -> Report:
         rows.append([row["name"], skip(row["threshold"]), *reads, *rest])
     text = (
         "Means over the frames of the first utterance, counted by the golden model; the machine has no counters for "
-        "them. Reads: words of the weight memory (a weight a lane, scales included), rows of the vector memory, words of "
-        "S, elements of A, B, C, of the kept sums M and of their operands X, table look-ups. Functions: elements that "
-        "pass a table or 2^x. Idle: cycles in which neither a product nor an element of the pipeline is under way."
+        "them. Reads: words of the weight memory (a weight a lane, scales included), rows of the vector memory, "
+        "words of S, elements of A, B, C, of the kept sums M and of their operands X, table look-ups. Functions: "
+        "elements that pass a table or 2^x. Idle: cycles in which neither a product nor an element of the pipeline "
+        "is under way."
     )
     return Report("Memory reads, function evaluations, idle cycles", columns, rows, text, left=2)
 
@@ -143,13 +148,13 @@ def _processor(found: dict[str, Any]) -> Report:
     ]  # fmt: skip
     text = (
         f"{found['processor_name']}, Python {found['python']}, one thread, one sequence at a time, 64 units behind a "
-        "projection with tanh, float32; time of an utterance over its frames, median of repetitions in this very run, "
-        "spread (largest - smallest) / median. Frames one by one but for the whole utterance, which a stream cannot do. "
-        "Much of these times is the interpreter's and the library's overhead, and a compiled program would do better: "
-        "they say what a user of the libraries gets. Those of the machine are its cycles over a clock that is stated, not "
-        "measured on a board, and leave the bus out. Accuracies are those of float networks of the same cell and size, "
-        "trained by the same recipe (ltc-synaptic with fewer epochs); ncps and GRU are timed with random weights, on "
-        "which their time does not depend."
+        "projection with tanh, float32; time of an utterance over its frames, median of repetitions in this very "
+        "run, spread (largest - smallest) / median. Frames one by one but for the whole utterance, which a stream "
+        "cannot do. Much of these times is the interpreter's and the library's overhead, and a compiled program "
+        "would do better: they say what a user of the libraries gets. Those of the machine are its cycles over a "
+        "clock that is stated, not measured on a board, and leave the bus out. Accuracies are those of float "
+        "networks of the same cell and size, trained by the same recipe (ltc-synaptic with fewer epochs); ncps and "
+        "GRU are timed with random weights, on which their time does not depend."
     )
     return Report("On a processor", ("", "µs a frame", "spread", "rhs", "accuracy"), rows, text)
 
@@ -185,9 +190,10 @@ def _front(found: dict[str, Any]) -> Report:
         for point in sorted(found["front"], key=lambda p: (p["cell"], p["products_per_frame"]))
     ]  # fmt: skip
     text = (
-        f"Networks of one recipe, {found['seeds']} seed(s) each (means), as they run on the machine: all multiplications "
-        "issued a frame. Front: of all networks, or of its own cell, none is cheaper and as accurate. One seed moves an "
-        "accuracy by half a point either way; the settings were not chosen on the test utterances, the front is."
+        f"Networks of one recipe, {found['seeds']} seed(s) each (means), as they run on the machine: all "
+        "multiplications issued a frame. Front: of all networks, or of its own cell, none is cheaper and as "
+        "accurate. One seed moves an accuracy by half a point either way; the settings were not chosen on the test "
+        "utterances, the front is."
     )
     return Report("Accuracy against multiplications", columns, rows, text, left=3)
 
@@ -200,9 +206,12 @@ def _cheapest(found: dict[str, Any]) -> Report:
         return f"{point['products_per_frame']:,.0f} ({how}skip {skip(point['threshold'])})"
 
     rows = [
-        [per_cent(row["accuracy"], 1), cell(row["ltc"]), cell(row["gru"]), number(row["ratio"], ".2f"), row["winner"] or NONE]
+        [
+            per_cent(row["accuracy"], 1), cell(row["ltc"]), cell(row["gru"]), number(row["ratio"], ".2f"),
+            row["winner"] or NONE,
+        ]
         for row in found["cheapest"]
-    ]
+    ]  # fmt: skip
     won = [per_cent(row["accuracy"], 1) for row in found["cheapest"] if row["winner"] == "ltc"]
     lost = [per_cent(row["accuracy"], 1) for row in found["cheapest"] if row["winner"] == "gru"]
     text = (

@@ -25,6 +25,8 @@ EXAMPLE = """  liquid bench --quick
   liquid bench --plot build/bench
   liquid bench --write docs/performance.md    # how that page is made"""
 
+WIDTH = 118  # of the tables
+
 
 def add(subparsers: Subparsers) -> None:
     """Add the subcommand."""
@@ -37,10 +39,10 @@ def add(subparsers: Subparsers) -> None:
         "--quick", action="store_true", help="a few settings, some utterances, short training: no figures to cite"
     )
     parser.add_argument(
-        "--seeds", type=positive_int, default=1, metavar="N", help="networks of the front, trained with N seeds (default: 1)"
+        "--seeds", type=positive_int, default=1, metavar="N", help="seeds of each network of the front (default: 1)"
     )
     parser.add_argument(
-        "--clock-mhz", type=positive_float, default=12.0, metavar="F", help="clock for the machine's latencies (default: 12)"
+        "--clock-mhz", type=positive_float, default=12.0, metavar="F", help="clock for its latencies (default: 12)"
     )
     parser.add_argument("--plot", metavar="DIR", help="draw work against precision, and accuracy against products")
     parser.add_argument("--write", metavar="PAGE.md", help="write the tables as a page, its pictures beside it")
@@ -68,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(found)
         return 0
     for report in reports(found):
-        show(table(report.title, report.columns, report.rows, report.left), textwrap.fill(report.text, 79), "")
+        shown = table(report.title, report.columns, report.rows, report.left)
+        show(shown, textwrap.fill(report.text, WIDTH), "", width=WIDTH)
     return 0
 
 

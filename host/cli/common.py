@@ -109,11 +109,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
     return result
 
 
-def show(*items: Any) -> None:
-    """Print tables or text on stdout: 80 columns and no colour where that is not a terminal."""
+def show(*items: Any, width: int | None = None) -> None:
+    """Print tables or text on stdout: 80 columns, or `width` of them, and no colour where that is not a terminal."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=width)
     for item in items:
         if isinstance(item, str):
             console.print(item, markup=False, soft_wrap=True)
