@@ -2,6 +2,7 @@
 # make demo         the main job on real speech, end to end
 # make test         ruff, mypy and the test suite; LANES=4|8|16 chooses the machine
 # make lint         ruff and mypy alone
+# make bench        liquid networks beside gated ones and other libraries: docs/performance.md; BENCH_ARGS=--quick
 # make synth-check  cells and clock of the machine on the smallest part
 # make checkpoint   train the demo's checkpoint again, from scratch
 # make clean        remove what was built; `make distclean` the virtual environment too
@@ -19,7 +20,7 @@ export LIQUID_LANES = $(LANES)
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint synth-check checkpoint clean distclean
+.PHONY: demo test lint bench synth-check checkpoint clean distclean
 
 demo: $(VENV)/.installed
 	$(BIN)/liquid demo
@@ -30,6 +31,10 @@ test: lint
 lint: $(VENV)/.installed-test types
 	$(BIN)/ruff check .
 	MYPYPATH=build/types $(BIN)/mypy --strict -p liquid_accel
+
+BENCH_ARGS ?= --write docs/performance.md
+bench: $(VENV)/.installed-bench
+	$(BIN)/liquid bench $(BENCH_ARGS)
 
 synth-check: $(VENV)/.installed-synth
 	$(BIN)/python -m liquid_accel.boards.synth_check
@@ -56,6 +61,10 @@ $(VENV)/.installed: pyproject.toml setup.py | $(BIN)/python
 
 $(VENV)/.installed-synth: $(VENV)/.installed
 	$(PIP) install -q -e '.[synth]'
+	touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(PIP) install -q -e '.[bench]'
 	touch $@
 
 $(VENV)/.installed-train: $(VENV)/.installed
