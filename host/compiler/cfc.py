@@ -140,9 +140,7 @@ class CfcCell:
             "c": codes.row, "c_sel": Factor.MEMORY, "c_shift": shift, **place("b", own), "add": 1,
             "quiet_post": int(quiet), **to_element(inner),
         }  # fmt: skip
-        body = self._head("time_a", z, rate_frac).body(writer, self._bias("time_a", rate_frac), done, "a dt + bias of b")
-        writer.loop(rows, body, "rate times dt")
-        body = self._head("time_b", z, TIME_FRAC).body(
-            writer, inner, open_gate(writer, gate, TIME_FRAC), "t = s(a dt + b)"
-        )
-        writer.loop(rows, body, "gate t")
+        product, own = self._head("time_a", z, rate_frac), self._bias("time_a", rate_frac)
+        writer.loop(rows, product.body(writer, own, done, "a dt + bias of b"), "rate times dt")
+        product, done = self._head("time_b", z, TIME_FRAC), open_gate(writer, gate, TIME_FRAC)
+        writer.loop(rows, product.body(writer, inner, done, "t = s(a dt + b)"), "gate t")

@@ -195,7 +195,8 @@ def _shared(ranges: Ranges, cell: Other) -> None:
         names["tanh"] = ["pre_g"]
     elif isinstance(layer, Cfc):
         names["tanh"] = ["ff1", "ff2"]
-        names.setdefault(layer.backbone_activation, []).extend(f"backbone{i}" for i in range(layer.backbone_layers))
+        for index in range(layer.backbone_layers):
+            names.setdefault(layer.backbone_activation, []).append(f"backbone{index}")
     elif isinstance(layer, Node):
         for index, activation in enumerate(layer.activations):
             if activation is not None:

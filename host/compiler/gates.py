@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The products of gated units, W x + U h a gate, with or without columns skipped; and gates as float codes.
 
-A gate's two products add up in one accumulator, or in one set of kept sums where columns are skipped: both give the same
-integer. An operand of which moves are listed costs a pass over its moved columns; the sums of the other pass wait in M.
+A gate's two products add up in one accumulator, or in one set of kept sums where columns are skipped: both give the
+same integer. An operand whose moves are listed costs a pass over its moved columns; the sums of that pass wait in M.
 """
 
 from __future__ import annotations

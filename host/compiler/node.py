@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from liquid_accel.compiler import formats
-from liquid_accel.compiler.builder import place, to_element, to_vector
+from liquid_accel.compiler.builder import to_element, to_vector
 from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.network import Other
 from liquid_accel.compiler.quantise import WORD_MIN

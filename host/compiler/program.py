@@ -172,7 +172,9 @@ def _running_mean(writer: Writer, states: list[Operand]) -> Operand:
         writer.at_start(slot, "m = 0")
     largest = 1.0
     if any(isinstance(cell, Other) and not isinstance(cell.layer, Gru | Lstm) for cell in writer.network.cells):
-        largest = formats.MARGIN * writer.ranges.extents["mean"].seen
+        # The mean's words hold the states too, from which it is taken.
+        bounds = (writer.ranges.extents[f"{cell.name}.state"].bound for cell in writer.network.cells)
+        largest = max(formats.MARGIN * writer.ranges.extents["mean"].seen, *bounds)
     frac = max(formats.finest(largest, MEAN_FRAC), *(state.frac_bits for state in states))
     writer.target.formats.append(formats.entry("mean m", frac, largest, "bound" if largest == 1.0 else "calibration"))
     row = 0
