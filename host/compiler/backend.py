@@ -39,7 +39,7 @@ def build(model: Checkpoint, calibration: Dataset | None, config: LiquidConfig, 
     target.check(len(written.code))
     code = Scheduler(config).schedule(written.code)
     second = model.time_unit_s or 1.0  # a unit of the model's time, in the unit of DATA's dt
-    warnings = formats.thin(target.formats)
+    warnings = [*formats.thin(target.formats), *target.warnings]
     if calibration is None:
         warnings.append("no calibration data: formats and predictions rest on the ranges that the checkpoint stores")
     image = Image(

@@ -61,7 +61,7 @@ class CompileOptions:
     """How the layers' equations are solved, and what is left out.
 
     solver                  a name of `available()`
-    tableau                 a Butcher tableau of one's own, in place of the one that `solver` names
+    tableau                 a Butcher tableau of one's own; `solver` is then its name
     steps                   sub-steps a frame of a fixed-step solver, 1 to 16
     iterations              at most, of a step of an implicit solver
     rtol, atol              an adaptive step is accepted if rms_i(e_i / (atol + rtol |h_i|)) <= 1; etd21 and beuler take
@@ -101,7 +101,13 @@ class CompileOptions:
     weight_bits: int = 8
 
     def __post_init__(self) -> None:
-        if self.tableau is None and self.solver not in available():
+        if self.tableau is not None:
+            taken = {*GATES, *IMPLICIT, *EXPONENTIAL_PAIRS}
+            if self.tableau.name in taken:
+                names = ", ".join(sorted(taken))
+                raise UserError(f"tableau has the name '{self.tableau.name}'; expected none of {names}")
+            object.__setattr__(self, "solver", self.tableau.name)
+        elif self.solver not in available():
             raise UserError(f"solver '{self.solver}' is unknown; available: {', '.join(available())}")
         self._check_counts()
         for name, low in (("rtol", MIN_RTOL), ("atol", MIN_ATOL)):

@@ -37,6 +37,13 @@ class LiquidSlopes:
         self._rate = tables.rate_table(tau_frac, math.log2(writer.unit), self._fastest)
         self.slot = writer.target.take(Space.C, "1/tau", size)
         largest = SLOPE_MARGIN * 2.0**self._fastest
+        # Fast units make coarse words; in slow ones half of such a word then moves the state all the time.
+        drift = 2.0 ** -(self.slope_frac + 1) * float(np.median(writer.ranges.dts)) / writer.unit
+        if drift > writer.options.atol:
+            writer.target.warnings.append(
+                f"slope k: time constants differ so much that rounding moves the slowest units by up to {drift:.2g} a "
+                f"frame, and atol is {writer.options.atol:g}; fused, expeuler, beuler and etd21 have no slopes"
+            )
         writer.target.formats.append(formats.entry("slope k", self.slope_frac, largest, "bound"))
 
     def done(self) -> dict[str, Any]:

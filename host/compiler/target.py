@@ -83,6 +83,7 @@ class Target:
         self.allocator = Allocator(config)
         self.formats: list[Format] = []
         self.bounds: list[Bound] = []
+        self.warnings: list[str] = []
         self.tensors: list[TensorPlace] = []
         self._tables: list[Table] = []
         self._rows: dict[Space, dict[int, Integers]] = {space: {} for space in Space}
