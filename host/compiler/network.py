@@ -79,13 +79,15 @@ class Other:
         """Multiplications once a frame: the products with the input, where they do not change within it."""
         if isinstance(self.layer, Gru | Lstm):
             return self.tensors["weight_ih"].size
+        if isinstance(self.layer, Synaptic):  # each synapse in the numerator and in the denominator
+            return 2 * int((self.tensors["sensory_mask"] != 0).sum())
         return self.tensors["input_weight"].size if isinstance(self.layer, Node) else 0
 
     @property
     def rhs_macs(self) -> int:
         """Multiplications of one update of the state, or evaluation of its derivative."""
-        if isinstance(self.layer, Synaptic):  # each synapse in the numerator and in the denominator
-            return 2 * int(self.tensors["mask"].sum() + self.tensors["sensory_mask"].sum())
+        if isinstance(self.layer, Synaptic):
+            return 2 * int((self.tensors["mask"] != 0).sum())
         every = sum(weight.size for weight in self.tensors.values() if weight.ndim == 2)
         return every - self.frame_macs
 
