@@ -31,11 +31,11 @@ def points(lab: Laboratory, model: Checkpoint, quick: bool, progress: Progress) 
     for done, (name, value) in enumerate(tasks):
         adaptive = is_adaptive(name)
         point: dict[str, Any] = {"solver": name, "adaptive": adaptive, "tolerance" if adaptive else "steps": value}
-        options = {"rtol": value, "atol": value} if adaptive else {"steps": int(value)}
+        options: dict[str, Any] = {"rtol": value, "atol": value} if adaptive else {"steps": int(value)}
         try:
-            image = lab.image(model, CompileOptions(name, **options))  # type: ignore[arg-type]
-        except UserError as error:
-            found.append(point | {"refused": str(error)})
+            image = lab.image(model, CompileOptions(name, **options))
+        except UserError as refusal:
+            found.append(point | {"refused": str(refusal)})
             continue
         result = run_on("golden", image, batch, states=True).result
         error = lab.error(model, image, batch, result)

@@ -22,13 +22,15 @@ def predicted_cycles(image: Image, batch: Dataset) -> int:
     inside, still = batch.mask, ticks == 0
     first = np.zeros_like(inside)
     first[:, 0] = True
-    counts = [int((inside & a & b).sum()) for b in (~still, still) for a in (first, ~first)]
+    moving, rest = ([int((inside & a & b).sum()) for a in (first, ~first)] for b in (~still, still))
     zeros = TIME_WIDTH - np.frexp(ticks[inside & ~still].astype(np.float64))[1]
     irregular = inside & ~still & (logs != image.regular_log_dt) if image.regular_log_dt is not None else inside & False
-    return image.predicted_cycles(*counts, zeros=int(zeros.sum()), irregular=int(irregular.sum()))
+    return image.predicted_cycles(
+        moving[0], moving[1], rest[0], rest[1], zeros=int(zeros.sum()), irregular=int(irregular.sum())
+    )
 
 
-def dense_macs(image: Image, frames: int, rhs_evals: int) -> int:
+def dense_macs(image: Image, frames: int, rhs_evals: int) -> float:
     """Multiplications of the dense matrix-vector products that the model asks for, skipped columns included."""
     return frames * image.frame_macs + rhs_evals * image.rhs_macs
 
