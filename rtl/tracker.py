@@ -92,10 +92,12 @@ class Tracker(wiring.Component):
             self.column_of.eq(columns.read_data),
         ]
 
-        # ---- Lists. Nothing is tracked while one is taken, so that one choice of four does for both.
+        # ---- Lists. Nothing is tracked while one is taken, so that one choice of four does for both: by what the
+        # element asks for, which is known early, while whether a control instruction is carried out is known late.
         starts = Array(Signal(INDEX, name=f"start_{k}") for k in range(LISTS))
         ends = Array(Signal(INDEX, name=f"end_{k}") for k in range(LISTS))
-        which = Mux(self.take | self.begin, self.list, tracked)
+        tracking = self.track == Track.MOVED
+        which = Mux(tracking, tracked, self.list)
         start, end = Signal(INDEX), Signal(INDEX)
         begins = Signal(INDEX)
         m.d.comb += [
@@ -109,7 +111,7 @@ class Tracker(wiring.Component):
         with m.If(self.take | self.begin):
             m.d.sync += starts[self.list].eq(begins)
         with m.If(self.take | self.begin | moved):
-            m.d.sync += ends[which].eq(Mux(moved, end + 1, begins))
+            m.d.sync += ends[which].eq(Mux(tracking, end + 1, begins))
         with m.If(self.follow):
             m.d.sync += [tracked.eq(self.list), self.offset.eq(self.target), threshold.eq(self.imm)]
         return m
