@@ -62,10 +62,13 @@ class Allocator:
         half = rows_there // 2 if pair else 0
         taken = self._taken[space]
         top = half if pair else rows_there
-        for row in range(top - rows + 1):
+        row = 0
+        while row <= top - rows:
             wanted = {*range(row, row + rows), *range(row + half, row + half + rows)}
-            if not wanted & taken:
+            clash = wanted & taken
+            if not clash:
                 break
+            row = max(at % half if half else at for at in clash) + 1  # no row before it is free for so many
         else:
             start = max(rows_there, max(taken, default=0) + 1)
             row, wanted = start, set(range(start, start + rows * (1 + pair)))

@@ -85,10 +85,10 @@ def _synapse(name: str, sigma: float, bias: float, frac_in: int, frac_out: int, 
     shift, top = frac_out - frac_in, weight_max(bits)
     exponent = SCALE_MAX + shift
     if sigma:
-        exponent = min(exponent, int(np.floor(np.log2((top + 0.5) / abs(sigma)))))
+        exponent = min(exponent, int(np.floor(np.log2(top + 0.5) - np.log2(abs(sigma)))))
         exponent -= round(abs(sigma) * 2.0**exponent) > top
     if bias:
-        exponent = min(exponent, int(np.floor(np.log2(BIAS_MAX * COARSE / abs(bias)))) - frac_in)
+        exponent = min(exponent, int(np.floor(np.log2(BIAS_MAX * COARSE) - np.log2(abs(bias)))) - frac_in)
     if exponent < shift:
         raise UserError(
             f"layer '{name}': a synapse has sigma {sigma:.4g} and sigma mu {-bias:.4g}; expected less than "
