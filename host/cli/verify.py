@@ -14,6 +14,7 @@ KINDS = {
     "steps": "steps: size, error norm, decision", "states": "state words", "outputs": "output words",
     "status": "status words", "cycles": "cycles", "rhs_evals": "right-hand sides", "steps_accepted": "accepted steps",
     "steps_rejected": "rejected steps", "mac_cycles": "product cycles", "saturations": "saturations",
+    "macs_skipped": "products skipped", "time_lag": "times lost to a budget", "error_estimate": "error estimates",
 }  # fmt: skip
 
 

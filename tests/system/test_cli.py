@@ -12,9 +12,10 @@ from system.small import files, model, sequences
 
 from liquid_accel import checkpoint
 from liquid_accel.checkpoint import Gru, Linear, Mean
-from liquid_accel.cli import COMMANDS, main
+from liquid_accel.cli import COMMANDS, main, verify
 from liquid_accel.compiler import available
 from liquid_accel.compiler.options import SOLVERS
+from liquid_accel.driver.compare import COUNTERS
 from liquid_accel.rtl.isa import Status
 
 FIGURES = {
@@ -263,6 +264,10 @@ def test_a_model_that_updates_itself_takes_no_solver(capsys, tmp_path, flag):
     checkpoint.save(gru(), tmp_path / "gru.safetensors")
     assert main(["compile", str(tmp_path / "gru.safetensors"), *flag, "-o", str(tmp_path / "g.liquid")]) == 2
     assert "gru updates itself without a solver; expected none" in capsys.readouterr().err
+
+
+def test_verify_has_a_name_for_everything_that_it_compares():
+    assert {"steps", "states", "outputs", *COUNTERS} == verify.KINDS.keys()
 
 
 def test_what_is_not_there_yet_is_not_offered(capsys):
