@@ -131,7 +131,9 @@ def _counts(found: dict[str, Any]) -> Report:
 def _processor(found: dict[str, Any]) -> Report:
     machine = [row for row in _measured(found) if row["name"] == "etd21, 0.1"]
     cycles = min((row["cycles_per_frame"] for row in machine), default=None)
-    rows, slower, faster = [], [], []
+    rows: list[list[str]] = []
+    slower: list[str] = []
+    faster: list[str] = []
     for row in found["processor"]:
         if row["us_per_frame"] is None:
             rows.append([row["name"], f"{row['missing']} is not installed", *[NONE] * 5])
@@ -161,7 +163,8 @@ def _processor(found: dict[str, Any]) -> Report:
         f"{found['processor_name']}, Python {found['python']}, one thread, one sequence at a time, 64 units behind a "
         "projection with tanh, float32; time of an utterance over its frames, median of repetitions in this very "
         "run, their fastest, spread (largest - smallest) / median. Frames one by one but for the whole utterance, "
-        "which a stream cannot do. Much of these times is the interpreter's and the library's overhead, and a compiled program "
+        "which a stream cannot do. Much of these times is the interpreter's and the library's overhead, and a "
+        "compiled program "
         "would do better: they say what a user of the libraries gets. Those of the machine are its cycles over a "
         "clock that is stated, not measured on a board, and leave the bus out. Accuracies are those of float "
         "networks of the same cell and size, trained by the same recipe (ltc-synaptic with fewer epochs); ncps and "
