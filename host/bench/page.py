@@ -39,7 +39,8 @@ def markdown(found: dict[str, Any], pictures: dict[str, str]) -> str:
     parts = [
         "# Performance",
         f"Written by `liquid bench --write docs/performance.md`, version {found['version']}; every number comes from "
-        f"one run, which took {found['seconds'] / 60:.0f} minutes.{quick} The task is the speaker of Japanese "
+        f"one run, which took {found['seconds'] / 60:.0f} minutes (networks that were trained before "
+        f"come from a cache).{quick} The task is the speaker of Japanese "
         f"Vowels: {found['utterances']} test utterances, {found['frames']:,} frames.",
     ]  # fmt: skip
     for report in reports(found):
