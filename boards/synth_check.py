@@ -33,11 +33,10 @@ class Machine:
 
 
 MACHINES = {
-    # 4,652 cells: 4,600 were held until log2 of the step, JUDGE, LAG, REPEAT and the norms of a change came in.
     "plain": Machine(
         "without column skipping",
         preset("up5k", kept_elements=0),
-        AVAILABLE | {"ICESTORM_LC": 4700, "ICESTORM_RAM": 28},
+        AVAILABLE | {"ICESTORM_LC": 4600, "ICESTORM_RAM": 28},
     ),
     # With kept sums, lists and three block RAMs more it takes what the part has.
     "skipping": Machine("with column skipping", preset("up5k"), AVAILABLE),

@@ -99,8 +99,8 @@ class TensorPlace:
     """Where a tensor of the checkpoint lies: w = W8 / 2**(scale + shift) in the weight memory from word `start` on, row
     groups of `columns` words and one of scales; or a bias = word / 2**shift in the A or B memory from row `start` on.
 
-    Where `part` is not (), it is the part of the tensor that begins at (`row`, `column`) and has that shape; a row group
-    holds it from word `offset` on. What no part covers is 0, which is a bias that another one took in."""
+    Where `part` is not (), it is the part of the tensor that begins at (`row`, `column`) and has that shape; a row
+    group holds it from word `offset` on. What no part covers is 0, which is a bias that another one took in."""
 
     name: str
     space: str

@@ -201,15 +201,17 @@ class ElementPipeline(wiring.Component):
 
         # + A.
         m.submodules.add = add = SaturatingAdd()
-        m.submodules.log_step = log_step = LogStep()
-        m.d.comb += [add.a.eq(q3), log_step.step.eq(self.step)]
+        m.d.comb += add.a.eq(q3)
         with m.Switch(at("a_sel", ADD)):
             with m.Case(AddSource.MEMORY):
                 m.d.comb += add.b.eq(self.a_data)
             with m.Case(AddSource.LOG_DT):
                 m.d.comb += add.b.eq(self.log_dt)
-            with m.Case(AddSource.LOG_STEP):
-                m.d.comb += add.b.eq(log_step.log)
+            if self.config.column_skip:
+                m.submodules.log_step = log_step = LogStep()
+                m.d.comb += log_step.step.eq(self.step)
+                with m.Case(AddSource.LOG_STEP):
+                    m.d.comb += add.b.eq(log_step.log)
         s4, clamped4 = Signal(signed(WORD)), Signal()
         m.d.sync += [s4.eq(add.s), clamped4.eq(add.clamped | clamped3)]
 

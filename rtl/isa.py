@@ -1,25 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The instruction set: fields, encode, decode, disassemble and the cycle cost of each instruction.
+"""The instruction set: fields, encode, decode and the cycle cost of each instruction.
 
 An instruction is a pair of words at one address. The *issue* word steers the lanes and the program; the *finish* word
-says what the element pipeline does with a finished row of `lanes` accumulators. `docs/isa.md` is the specification in
-prose; the semantics in short, with N lanes, loop index r, and parity p (all adders saturate to 16 bits, all shifts
-round half up):
-
-    dot   acc[l] += sum_{c < cols} W[w + c][l] * V[x + c // N][c % N]
-    term  acc[l] += V[x + r][l] * S[w]
-    in    (no product; the row comes from the input FIFO)
-    sparse acc[l] += sum_k W[w + column_k][l] * delta_k over the entries of the list that was taken last
-    finish, for each element l of the row, once `last` is set:
-        sum = acc[l] + (keep ? M[m + r][l] : 0), kept in M
-        q = narrow(sum, row_scaled ? scale[l] : narrow - (dynamic ? step exponent : 0))
-        s = q + (0 | A[a + r][l] | log2 dt | log2 of the step)
-        f = function(s)                                     table, mode, then 2**f as a float code if exp2
-        d = f - (sub ? B[b + r][l] : 0)
-        p = d * (1 | C[c + r][l] | step mantissa | pool weight) >> c_shift
-        out = p + (add ? B[b + r][l] : 0)
-        out -> V[v + r][l], A|B|C|S[e + r][l], output FIFO, error norm, peak
-        track: where out moved by more than the threshold since X[t + r][l], a list entry {column, delta}
+says what the element pipeline does with a finished row of `lanes` sums: narrow, add, function, gate, add, and where the
+result goes, on to memories, the output FIFO, the error norm, a list of what moved. `docs/isa.md` is the specification.
 """
 
 from __future__ import annotations
@@ -406,12 +390,3 @@ def drain(lanes: int) -> int:
 def sparse_slots(lanes: int) -> int:
     """Fewest columns that a sparse product takes the time of: with its snapshot, what a row-scaled row needs."""
     return lanes + Timing.SCALE_GAP - 1
-
-
-# log2(1 + x) - x of the 64 segments of a mantissa, at their middles, in 1/2048: docs/isa.md, LOG_STEP.
-LOG2_CORRECTION = (
-    7, 20, 33, 45, 57, 68, 78, 87, 96, 105, 113, 120, 127, 134, 139, 145,
-    150, 154, 158, 162, 165, 168, 170, 172, 174, 175, 176, 176, 176, 176, 175, 175,
-    173, 172, 170, 168, 165, 163, 160, 156, 153, 149, 145, 140, 136, 131, 126, 120,
-    115, 109, 103, 96, 90, 83, 76, 69, 62, 54, 46, 38, 30, 22, 13, 4,
-)  # fmt: skip

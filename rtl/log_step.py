@@ -7,8 +7,7 @@ from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .formats import FLOAT_EXPONENT_BITS, FLOAT_MANTISSA_BITS, TICK_BITS, WORD
-from .isa import LOG2_CORRECTION
+from .formats import FLOAT_EXPONENT_BITS, FLOAT_MANTISSA_BITS, LOG2_CORRECTION, TICK_BITS, WORD
 
 SEGMENT = FLOAT_MANTISSA_BITS - (len(LOG2_CORRECTION) - 1).bit_length()  # mantissa bits within a segment
 

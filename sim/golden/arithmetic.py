@@ -7,8 +7,8 @@ Rounding is half up, overflow saturates (docs/isa.md, "State"). Words are kept a
 import numpy as np
 import numpy.typing as npt
 
-from liquid_accel.rtl.formats import EXP2_ROM, FLOAT_MANTISSA_BITS, LOG2, TICK_BITS, WORD
-from liquid_accel.rtl.isa import LOG2_CORRECTION, Mode
+from liquid_accel.rtl.formats import EXP2_ROM, FLOAT_MANTISSA_BITS, LOG2, LOG2_CORRECTION, TICK_BITS, WORD
+from liquid_accel.rtl.isa import Mode
 
 Int = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]

@@ -113,7 +113,7 @@ class RowUnit:
             q = self._saturate(q + state.banks[Space.A].read(index, f.a + rows), f.quiet_pre, events)
         elif f.a_sel == AddSource.LOG_DT:
             q = self._saturate(q + state.log2_dt[index][:, None, None], f.quiet_pre, events)
-        elif f.a_sel == AddSource.LOG_STEP:
+        elif f.a_sel == AddSource.LOG_STEP and self.config.column_skip:
             log2_step = arithmetic.log2_step(state.controller.step_code[index])
             q = self._saturate(q + log2_step[:, None, None], f.quiet_pre, events)
         if f.mode != Mode.IDENTITY:
