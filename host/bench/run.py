@@ -27,7 +27,8 @@ SYNAPTIC_EPOCHS = 100  # an epoch of it takes ten times that of the others
 FIXED = {"fused": (4, 1), "euler": (4,), "heun": (2,), "rk4": (2,), "expeuler": (1,), "beuler": (2,)}
 ADAPTIVE = {"heun21": (0.01,), "bs32": (0.01,), "rkf45": (0.01,), "dopri5": (0.01,), "etd21": (0.1, 0.03)}
 THRESHOLDS = (None, 0.0625)
-FINER, COARSER = ("etd21", "fused"), 0.125  # solvers that are measured at this threshold as well
+# Solvers that are measured at coarser thresholds as well.
+FINER, COARSER, COARSEST = ("etd21", "fused"), 0.125, 0.2
 GATED = ("gru", "lstm")
 
 
@@ -56,7 +57,7 @@ def thresholds(solver: str, quick: bool) -> tuple[float | None, ...]:
     """None: dense."""
     if quick:
         return None, COARSER
-    return (*THRESHOLDS, COARSER) if solver in FINER else THRESHOLDS
+    return (*THRESHOLDS, COARSER, COARSEST) if solver in FINER else THRESHOLDS
 
 
 def run_bench(config: LiquidConfig, clock_mhz: float, seeds: int, quick: bool) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def run_bench(config: LiquidConfig, clock_mhz: float, seeds: int, quick: bool) -
 def _machine(bench: Bench, lab: Laboratory, quick: bool) -> list[dict[str, Any]]:
     models: list[tuple[Checkpoint | None, str, list[Setting]]] = [(bench.shipped, "ltc", list(settings(quick)))]
     for cell in GATED[: 1 if quick else None]:
-        kept = (None, COARSER) if quick else (*THRESHOLDS, COARSER)
+        kept = (None, COARSER) if quick else (*THRESHOLDS, COARSER, COARSEST)
         named = [Setting(cell, CompileOptions(delta_threshold=each)) for each in kept]
         models.append((bench.trained(cell, UNITS), cell, named))
     rows: list[dict[str, Any]] = []
