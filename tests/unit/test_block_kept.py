@@ -8,7 +8,8 @@ import pytest
 from blocks import simulate, word
 
 from liquid_accel.rtl.config import preset
-from liquid_accel.rtl.isa import LOG2_CORRECTION, Keep, Norm
+from liquid_accel.rtl.formats import LOG2_CORRECTION
+from liquid_accel.rtl.isa import Keep, Norm
 from liquid_accel.rtl.kept_sums import KeptSums
 from liquid_accel.rtl.log_step import LogStep
 from liquid_accel.rtl.norm import ErrorNorm

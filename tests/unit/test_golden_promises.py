@@ -26,6 +26,7 @@ from liquid_accel.rtl.isa import (
     FINISH_FIELDS_LOW,
     FINISH_HALF_BITS,
     MAC_FIELDS,
+    Cond,
     Control,
     Finish,
     Instruction,
@@ -78,8 +79,8 @@ def test_a_program_without_an_end_is_an_error() -> None:
     ("issue", "finish", "field"),
     [
         ({"op": 5}, {}, "op"),
-        ({"control": 17}, {}, "control"),
-        ({"cond": 10}, {}, "cond"),
+        ({"control": max(Control) + 1}, {}, "control"),
+        ({"cond": max(Cond) + 1}, {}, "cond"),
         ({"op": 2, "last": 1}, {"mode": 6}, "mode"),
         ({"op": 2, "last": 1}, {"track": 3}, "track"),
     ],
