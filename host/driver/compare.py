@@ -13,8 +13,8 @@ from liquid_accel.driver.result import Result
 
 COUNTERS = (
     "status", "cycles", "rhs_evals", "steps_accepted", "steps_rejected", "mac_cycles", "saturations", "macs_skipped",
-    "time_lag", "error_estimate",
 )  # fmt: skip
+LAGS = ("time_lag", "error_estimate")  # sent for frames that a budget cut short alone
 # In the order in which a frame brings them about, so that the first difference is nearest to its cause.
 STEP_FIELDS = ("code", "norm", "accepted", "limited", "saturated", "clipped")
 
@@ -55,10 +55,11 @@ def compare(golden: Result, device: Result) -> Comparison:
     if golden.state_words is not None and device.state_words is not None:
         words.append(("states", golden.state_words, device.state_words))
     words.append(("outputs", golden.words, device.words))
-    words += [(name, getattr(golden, name), getattr(device, name)) for name in COUNTERS]
+    words += [(name, getattr(golden, name), getattr(device, name)) for name in (*COUNTERS, *LAGS)]
     frames = int(golden.mask.sum())
     for rank, (name, left, right) in enumerate(words, 1):
-        compared += frames * (left.shape[2] if left.ndim == 3 else 1)
+        sent = int(((left != 0) | (right != 0)).sum()) if name in LAGS else frames
+        compared += sent * (left.shape[2] if left.ndim == 3 else 1)
         where = np.argwhere(left != right)
         found[name] = len(where)
         if len(where):

@@ -15,7 +15,7 @@ from liquid_accel.checkpoint import Gru, Linear, Mean
 from liquid_accel.cli import COMMANDS, main, verify
 from liquid_accel.compiler import available
 from liquid_accel.compiler.options import SOLVERS
-from liquid_accel.driver.compare import COUNTERS
+from liquid_accel.driver.compare import COUNTERS, LAGS
 from liquid_accel.rtl.isa import Status
 
 FIGURES = {
@@ -267,7 +267,7 @@ def test_a_model_that_updates_itself_takes_no_solver(capsys, tmp_path, flag):
 
 
 def test_verify_has_a_name_for_everything_that_it_compares():
-    assert {"steps", "states", "outputs", *COUNTERS} == verify.KINDS.keys()
+    assert {"steps", "states", "outputs", *COUNTERS, *LAGS} == verify.KINDS.keys()
 
 
 def test_what_is_not_there_yet_is_not_offered(capsys):
