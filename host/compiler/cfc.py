@@ -20,6 +20,7 @@ from liquid_accel.compiler.builder import place, to_element, to_vector
 from liquid_accel.compiler.formats import Extent
 from liquid_accel.compiler.gates import open_gate
 from liquid_accel.compiler.joint import Block, Chain, joined
+from liquid_accel.compiler.layer import both_halves, settle
 from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.network import Other
 from liquid_accel.compiler.tables import activation_table
@@ -46,7 +47,10 @@ class CfcCell:
         # Without a backbone the last head still reads h while its rows are made anew.
         pair = cell.layer.backbone_layers == 0
         self.h = writer.target.take(Space.VECTOR, f"{cell.name} state h", cell.size, pair=pair)
-        writer.at_start(self.h, f"{cell.name} h = 0")
+        if pair:
+            both_halves(writer, (self.h,), f"{cell.name} h = 0")
+        else:
+            writer.at_start(self.h, f"{cell.name} h = 0")
 
     @property
     def output(self) -> Operand:
@@ -81,6 +85,7 @@ class CfcCell:
         writer.loop(rows, body, "update", rhs=True)
         if self.h.pair:
             writer.builder.control(Control.SWAP, "the new h")
+            settle(writer, self.h)
 
     @property
     def _largest(self) -> float:

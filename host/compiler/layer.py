@@ -12,7 +12,7 @@ from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.network import Liquid
 from liquid_accel.compiler.target import Product, Tracking
 from liquid_accel.compiler.writer import Writer
-from liquid_accel.layers import Node
+from liquid_accel.layers import Cfc, Node
 from liquid_accel.rtl.tableaus import IMPLICIT
 
 
@@ -72,9 +72,15 @@ def right_hand_side(
 
 
 def parity_turns(writer: Writer) -> bool:
-    """Whether a layer's steps may leave the parity turned, and another layer's state with it in its other half."""
-    turning = [cell for cell in writer.network.cells if isinstance(cell, Liquid) or isinstance(cell.layer, Node)]
-    return len(turning) > 1 and (writer.options.solver in IMPLICIT or writer.options.steps % 2 == 1)
+    """Whether a layer's frame may leave the parity turned, and another layer's state with it in its other half."""
+    equations = [cell for cell in writer.network.cells if isinstance(cell, Liquid) or isinstance(cell.layer, Node)]
+    updates = [
+        cell
+        for cell in writer.network.cells
+        if not isinstance(cell, Liquid) and isinstance(cell.layer, Cfc) and not cell.layer.backbone_layers
+    ]
+    odd = writer.options.solver in IMPLICIT or writer.options.steps % 2 == 1
+    return len(equations) + len(updates) > 1 and (odd or bool(updates))
 
 
 def both_halves(writer: Writer, slots: Sequence[Slot], comment: str) -> None:
@@ -85,8 +91,10 @@ def both_halves(writer: Writer, slots: Sequence[Slot], comment: str) -> None:
             writer.at_start(replace(slot, row=slot.other), comment)
 
 
-def settle(writer: Writer, h: Slot, base: Slot) -> None:
+def settle(writer: Writer, h: Slot, base: Slot | None = None) -> None:
     """At the end of a layer's frame: its state where both parities find it, if other layers turn the parity."""
     if parity_turns(writer):
-        done = {**to_vector(h, other=True), **to_element(base, other=True)}
+        done = to_vector(h, other=True)
+        if base is not None:
+            done |= to_element(base, other=True)
         writer.loop(h.rows, writer.copy(h, 1, done, "h for either parity"), "h for either parity")

@@ -11,6 +11,7 @@ from typing import Any
 
 from liquid_accel.compiler import formats
 from liquid_accel.compiler.builder import to_element, to_vector
+from liquid_accel.compiler.layer import both_halves, settle
 from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.network import Other
 from liquid_accel.compiler.quantise import WORD_MIN
@@ -38,8 +39,7 @@ class NodeCell:
         self.method = RungeKutta(writer, writer.options.method)
         self.h = writer.target.take(Space.VECTOR, f"{cell.name} state h", cell.size, pair=True)
         self.base = writer.target.take(Space.B, f"{cell.name} state h", cell.size, pair=True)
-        for slot in (self.h, self.base):
-            writer.at_start(slot, f"{cell.name} h = 0")
+        both_halves(writer, (self.h, self.base), f"{cell.name} h = 0")
         self.tracking = writer.tracking(f"{cell.name} state", cell.name, cell.size, self.frac_bits)
         self.slope_frac = 0
         self._products: list[Product] = []
@@ -65,6 +65,7 @@ class NodeCell:
         end = f"{self.name}.end"
         writer.builder.jump(Cond.NO_TIME_LEFT, end, "dt = 0: nothing moves")
         self.method.emit(self)
+        settle(writer, self.h, self.base)
         writer.mark(end)
 
     def write_slope(

@@ -25,7 +25,7 @@ from liquid_accel.compiler.formats import Ranges
 from liquid_accel.compiler.memory import Hidden, Slot
 from liquid_accel.compiler.network import Dense, Liquid, Network
 from liquid_accel.compiler.options import CompileOptions
-from liquid_accel.compiler.quantise import quantise_matrix
+from liquid_accel.compiler.quantise import WORD_MIN, quantise_matrix
 from liquid_accel.compiler.tables import Table, activation_table
 from liquid_accel.compiler.target import Operand, Product, Target, Tracking
 from liquid_accel.errors import UserError
@@ -52,10 +52,21 @@ class Writer:
         self.builder = Builder()
         self.state_frac = target.config.state_frac_bits
         self.longest_frame = 2**TIME_WIDTH - 1  # ticks
+        if self._pads_sigmoids():
+            ranges.function_fracs["sigmoid"] = formats.FUNCTION_FRACS[-1]
         self.regular_log_dt = self._regular_log_dt()
         self._tracked: Tracking | None = None  # what the last TRACK chose, where every way to here is known
         self._lists: list[Tracking] = []
         self._cleared: list[tuple[Slot, str]] = []
+
+    def _pads_sigmoids(self) -> bool:
+        """Whether a layer whose moves may be listed has padded units behind a sigmoid. They are driven to its lower
+        end, which has to be 0 to the word: a list has no columns for them."""
+        sizes = [
+            *(cell.size for cell in self.network.cells if isinstance(cell, Liquid) and cell.activation == "sigmoid"),
+            *(len(dense.bias) for dense in self.network.before[-1:] if dense.activation == "sigmoid"),
+        ]
+        return any(size % self.target.lanes for size in sizes)
 
     def _regular_log_dt(self) -> int | None:
         """log2 of the data's usual dt, as frames carry it, where a gated layer has a table to spare for it."""
@@ -228,7 +239,8 @@ class Writer:
         flat = layer.activation is not None
         self.target.formats.append(formats.described(f"{layer.name} pre-activation", frac, extent, flat))
         matrix = self.matrix(f"{layer.name}.weight", layer.weight, source, frac)
-        bias = self.target.bias(f"{layer.name}.bias", layer.bias, frac)
+        pad = WORD_MIN if layer.activation == "sigmoid" else 0
+        bias = self.target.bias(f"{layer.name}.bias", layer.bias, frac, pad)
         slot = source.slot
         if out:
             fields["out"] = 1
