@@ -195,6 +195,12 @@ def solver_text(image: Image) -> str:
     return ", ".join([image.solver, *steps, *tolerance, *budget])
 
 
+def _kept(image: Image) -> str:
+    """What is skipped without a threshold: the sums W h of a pair's last stage are a frame's first product."""
+    listed = any(region.space == "KEPT" for region in image.memory_map)
+    return "the product of each frame's first slope, which is kept" if listed else ""
+
+
 def summary_rows(image: Image) -> list[tuple[str, str]]:
     """The same for people."""
     cycles = image.predicted_cycles(0, 1000) / 1000
@@ -203,7 +209,7 @@ def summary_rows(image: Image) -> list[tuple[str, str]]:
     cells = ", ".join(image.cells)
     return [
         ("solver", solver_text(image)),
-        ("columns skipped", skipped or "none"),
+        ("columns skipped", skipped or _kept(image) or "none"),
         ("machine", f"{image.config.lanes} lanes, configuration 0x{image.config.config_hash:08x}"),
         ("network", f"{image.inputs} inputs, {cells} of {image.state_size} states, {image.outputs} outputs"),
         ("weights", f"{image.weight_bits} bits"),

@@ -131,7 +131,7 @@ class CompileOptions:
                 of = f" of {where}" if where else ""
                 raise UserError(f"delta_threshold{of} is {threshold}; expected 0 to less than {MAX_THRESHOLD:g}")
         if self.budget and not self.adaptive:
-            raise UserError(f"budget is {self.budget}; {self.solver} takes fixed steps; expected 0")
+            raise UserError(f"budget is {self.budget}; {self.solver} takes fixed steps; expected none")
 
     def _check_counts(self) -> None:
         limits = {
