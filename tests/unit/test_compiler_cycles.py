@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Predicted cycles against those that the golden model counts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from toys import predicted_cycles, run_golden, toy_data, toy_model
@@ -31,7 +33,8 @@ def test_every_fixed_step_solver_is_exact_on_every_liquid_layer(
 ) -> None:
     """With spacings of frames over four orders of magnitude, whose leading zeros a PLAN counts."""
     model, frames = toy_model(before=(), **kind), toy_data(dt=10.0 ** np.random.default_rng(5).uniform(-4, 0, (6, 7)))
-    image = compile(model, calibration=frames, config=small_config, options=CompileOptions(solver=solver, steps=2))
+    config = replace(small_config, base_elements=256)  # a layer takes whole rows of lanes, and there are stacks
+    image = compile(model, calibration=frames, config=config, options=CompileOptions(solver=solver, steps=2))
     assert image.cycles.exact
     assert predicted_cycles(image, frames) == run_golden(image, frames, trace=False).counters["cycles"].sum()
 

@@ -41,7 +41,7 @@ def options(solver: str, **changes: Any) -> CompileOptions:
 
 
 def image_of(model: Checkpoint, frames: Dataset, lanes: int, chosen: CompileOptions) -> Image:
-    config = preset("test", lanes=lanes, tables=8, base_elements=256, program_words=256)
+    config = preset("test", lanes=lanes, tables=8, add_elements=256, base_elements=256, program_words=256)
     return compile(model, calibration=frames, config=config, options=chosen)
 
 
