@@ -250,6 +250,7 @@ class Synaptic:
     kind: ClassVar[str] = "ltc-synaptic"
     not_negative: ClassVar[tuple[str, ...]] = ("w", "sensory_w", "gleak", "cm")
     masks: ClassVar[tuple[str, ...]] = ("mask", "sensory_mask")
+    epsilon: ClassVar[float] = 1e-8  # of ncps, beside the denominator
 
     def size(self, length: Length) -> int:
         """H."""

@@ -78,6 +78,7 @@ TIME_WIDTH = 32
 # The norm of a step's error: squares of magnitudes clamped to 8 bits, summed in 24 bits, which wrap beyond 258 units.
 NORM_CLAMP = 255
 NORM_BITS = 24
+NORM_CHANGE_SHIFT = 4  # bits that the norm CHANGE_16 drops
 
 # Counters of a frame: cycles and product cycles are long, the others short. They hold at their largest value.
 LONG_COUNTER = 24

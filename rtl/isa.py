@@ -222,6 +222,7 @@ FINISH_FIELDS_HIGH = (
     ("norm", 2), ("track", 2), ("t", 6),
 )  # fmt: skip
 ISSUE_BITS = 48
+LISTS = 1 << dict(CONTROL_FIELDS)["list"]
 FINISH_HALF_BITS = 48
 FINISH_BITS = 2 * FINISH_HALF_BITS
 STALL_MAX = 63

@@ -7,19 +7,18 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .formats import NORM_BITS, NORM_CLAMP, WORD
+from .formats import NORM_BITS, NORM_CHANGE_SHIFT, NORM_CLAMP, WORD
 from .multiplier import RowMultiplier
 
 WIDTH = NORM_CLAMP.bit_length()
-SCALE = 4  # bits that `sixteenth` drops
 
 
 class ErrorNorm(wiring.Component):
-    """norm += min(y, NORM_CLAMP)**2 where `square`, y = |measured|, or |measured| >> 4 where `sixteenth`;
-    peak |= |measured| where `watch`.
+    """norm += min(y, NORM_CLAMP)**2 where `square`, y = |measured|, shifted right by NORM_CHANGE_SHIFT where
+    `sixteenth`; peak |= |measured| where `watch`.
 
     The error comes in units of 1/16 of the tolerance, so a root mean square of 1 over n units is norm = 256 n. `clear`
-    zeroes both. Settled three cycles after a value (isa.Timing.NORM). Of the peak only its bit length is meant: that of
+    zeroes both. Settled isa.Timing.NORM cycles after a value. Of the peak only its bit length is meant: that of
     the largest magnitude is that of all of them or-ed, and 2**15 counts as 2**15 - 1. More units than NORM_BITS hold
     are the compiler's to refuse.
     """
@@ -43,11 +42,11 @@ class ErrorNorm(wiring.Component):
         sign = self.measured[-1]
         magnitude, y, large = Signal(WORD), Signal(WIDTH), Signal()
         m.d.comb += magnitude.eq((self.measured ^ sign.replicate(WORD)) + sign)
-        beyond = magnitude[WIDTH + SCALE :].any()
+        beyond = magnitude[WIDTH + NORM_CHANGE_SHIFT :].any()
         with m.If(self.sixteenth):
-            m.d.comb += [y.eq(magnitude[SCALE:]), large.eq(beyond)]
+            m.d.comb += [y.eq(magnitude[NORM_CHANGE_SHIFT:]), large.eq(beyond)]
         with m.Else():
-            m.d.comb += [y.eq(magnitude), large.eq(beyond | magnitude[WIDTH : WIDTH + SCALE].any())]
+            m.d.comb += [y.eq(magnitude), large.eq(beyond | magnitude[WIDTH : WIDTH + NORM_CHANGE_SHIFT].any())]
         clipped, squared = Signal(WIDTH), Signal(2 * WIDTH)
         square1, square2 = Signal(), Signal()
         m.d.sync += [clipped.eq(Mux(large, NORM_CLAMP, y)), square1.eq(self.square), square2.eq(square1)]

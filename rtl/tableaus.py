@@ -106,6 +106,19 @@ class ButcherTableau:
             raise self._wrong("it has no error estimate")
         return min(self.order, self.embedded_order) + 1
 
+    @property
+    def step_order(self) -> int:
+        """k of the filters in `FILTERS`: one above the estimate's order changes sizes less, which serves pairs of order
+        3. In those of higher order an error of a sixteenth of the tolerance, the least that the machine's norm tells
+        apart, would let a step grow by little. (Measured: tests/bench/step_controllers.py, `liquid bench`.)"""
+        return self.error_order + (self.error_order == 3)
+
+    @property
+    def jumps(self) -> bool:
+        """Whether a frame's first step has a memory of its own unless asked otherwise: it saves pairs of low order
+        evaluations. Those of higher order take a step or two a frame, and it would hold them at half frames."""
+        return self.error_order <= 3
+
 
 # ---- Order conditions ------------------------------------------------------------------------------------------------
 
@@ -324,3 +337,13 @@ EXPONENTIAL_PAIRS: dict[str, ExponentialPair] = {
         "eq. (22), with f* in place of the next step's evaluation",
     ),
 }
+
+
+# ---- Step control ----------------------------------------------------------------------------------------------------
+
+# (beta1, beta2, alpha2) by name: for an error estimate of order k the step changes by 2**x with x = log2(safety) -
+# beta1 e1 / k - beta2 e2 / k - alpha2 c, e1 and e2 log2 of the last two scaled errors, c the last x. Elementary and PI
+# of Gustafsson (ACM TOMS 17, 1991), H211b with b = 4 of Soderlind (ACM TOMS 29, 2003).
+FILTERS: dict[str, tuple[float, float, float]] = {
+    "i": (1.0, 0.0, 0.0), "pi": (0.7, -0.4, 0.0), "h211": (0.25, 0.25, 0.25),
+}  # fmt: skip

@@ -9,12 +9,11 @@ from amaranth.lib.wiring import In, Out
 
 from .config import LiquidConfig
 from .formats import WORD
-from .isa import CONTROL_FIELDS, Track
+from .isa import LISTS, Track
 from .memory import Ram
 
 ENTRIES = 256  # words of S, and of IDX beside it
 INDEX = (ENTRIES - 1).bit_length()
-LISTS = 1 << dict(CONTROL_FIELDS)["list"]
 
 
 class Tracker(wiring.Component):

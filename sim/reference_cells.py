@@ -25,7 +25,6 @@ from liquid_accel.sim.reference_fields import (
 from liquid_accel.sim.reference_solvers import Array, Counts, Field, Inside, Progress, Trajectory, sigmoid
 
 Solve = Callable[[Field, Array, Inside, Progress | None], Trajectory]
-EPSILON = 1e-8  # of ncps, beside the denominator of a synaptic cell
 # What a step holds on the way, by name, its "state" (B, H) among it.
 Held = dict[str, Array]
 
@@ -203,7 +202,7 @@ def _synaptic(
             open_ = w * sigmoid(push)
             conductance, current = leak + open_.sum(1), pull + (open_ * own["erev"]).sum(1)
             numerator, denominator = inertia * v[rows] + current, inertia + conductance
-            v[rows] = numerator / (denominator + EPSILON)
+            v[rows] = numerator / (denominator + Synaptic.epsilon)
             tell("synapse", push[:, here])
             for name, values in (("conductance", conductance), ("current", current), ("numerator", numerator),
                                  ("denominator", denominator), ("state", v[rows])):  # fmt: skip

@@ -10,14 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from liquid_accel.errors import UserError
-from liquid_accel.rtl.tableaus import EXPONENTIAL_PAIRS, ButcherTableau
+from liquid_accel.rtl.tableaus import EXPONENTIAL_PAIRS, FILTERS, ButcherTableau
 from liquid_accel.sim.reference_equation import Array, Inside
 
 Indices = npt.NDArray[np.intp]
 ERROR_LOG2 = 16.0  # |log2 error| is held below it, so that an error of 0 has a logarithm
-# q beta1, q beta2 and alpha2 of known filters for an error of the size step^q: elementary and PI of Gustafsson (ACM
-# TOMS 17, 1991), H211b with b = 4 of Söderlind (ACM TOMS 29, 2003, table I).
-FILTERS = {"i": (1.0, 0.0, 0.0), "pi": (0.7, -0.4, 0.0), "h211": (0.25, 0.25, 0.25)}
 
 
 @dataclass(frozen=True)
@@ -85,13 +82,12 @@ class Controller:
 def default_controller(method: ButcherTableau | str) -> Controller:
     """The filter that took the fewest right-hand sides at the same error: tests/bench/step_controllers.py prints them.
 
-    A frame of a few steps after a jump of the input gives the history of PI and H211 nothing to go by. `jump` saves
-    pairs evaluations, the more so where dt varies; etd21, at a step or two a frame, gains nothing by it. An exponent of
-    one above the estimate's order changes sizes less, which helps the pairs of order 3 and 5 a little, others not.
+    A frame of a few steps after a jump of the input gives the history of PI and H211 nothing to go by; etd21, at a step
+    or two a frame, gains nothing by a memory of first steps. Of pairs the tableau says it.
     """
     if isinstance(method, str):
         return Controller.of("i", EXPONENTIAL_PAIRS[method].error_order)
-    return Controller.of("i", method.error_order + (method.error_order > 2), jump=True)
+    return Controller.of("i", method.step_order, jump=method.jumps)
 
 
 def cut(step: Array, remaining: Array, even: bool = False) -> Array:

@@ -60,14 +60,20 @@ def finish(*parts: Mapping[str, Any], **fields: Any) -> Finish:
 
 def dot(matrix: Matrix, source: Slot, done: Finish, lanes: int, comment: str, other: bool = False) -> list[Instruction]:
     """One row group of a matrix times a vector; row groups follow one another in the weight memory."""
-    chain = []
-    at = place("x", source, other)
-    for first in range(0, matrix.columns, COLUMNS_MAX):
-        columns = min(COLUMNS_MAX, matrix.columns - first)
-        fields: dict[str, Any] = {**at, "x": at["x"] + first // lanes, "cols": columns, "comment": comment}
-        if first == 0:
-            fields |= {"w_load": 1, "w": matrix.start}
-        chain.append(Instruction(Op.DOT, **fields))
+    return dots(matrix, [(source, matrix.columns, other)], done, lanes, comment)
+
+
+def dots(
+    matrix: Matrix, parts: Sequence[tuple[Slot, int, bool]], done: Finish, lanes: int, comment: str
+) -> list[Instruction]:
+    """The same for vectors one below the other; `parts` holds (vector, its columns, whether the other parity)."""
+    chain: list[Instruction] = []
+    for source, columns, other in parts:
+        at = place("x", source, other)
+        for first in range(0, columns, COLUMNS_MAX):
+            fields: dict[str, Any] = {**at, "x": at["x"] + first // lanes, "cols": min(COLUMNS_MAX, columns - first)}
+            chain.append(Instruction(Op.DOT, comment=comment, **fields))
+    chain[0] = replace(chain[0], w_load=1, w=matrix.start)
     chain[-1] = replace(chain[-1], last=1, finish=done)
     return chain
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from liquid_accel.compiler.cell import CellWriter
 from liquid_accel.compiler.cfc import CfcCell
 from liquid_accel.compiler.gru import GruCell
 from liquid_accel.compiler.liquid import LiquidCell
@@ -14,7 +15,7 @@ from liquid_accel.compiler.writer import Writer
 from liquid_accel.layers import Cfc, Gru, Lstm, Node
 
 
-def cell_of(writer: Writer, cell: Cell) -> LiquidCell | GruCell | LstmCell | CfcCell | NodeCell | SynapticCell:
+def cell_of(writer: Writer, cell: Cell) -> CellWriter:
     """The writer of a cell, its states placed."""
     if isinstance(cell, Liquid):
         return LiquidCell(writer, cell)

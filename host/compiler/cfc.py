@@ -17,6 +17,7 @@ import numpy as np
 
 from liquid_accel.compiler import formats
 from liquid_accel.compiler.builder import place, to_element, to_vector
+from liquid_accel.compiler.cell import CellWriter
 from liquid_accel.compiler.formats import Extent
 from liquid_accel.compiler.gates import open_gate
 from liquid_accel.compiler.joint import Block, Chain, joined
@@ -36,12 +37,13 @@ FLAT = 8.0  # beyond it the gate is within 0.0004 of its end
 RATE_TOP = 30  # fraction bits of a(z) at most: where dt is long it is small
 
 
-class CfcCell:
+class CfcCell(CellWriter):
     """One update a frame, at dt = 0 too. Raises `UserError` where columns are to be skipped: z moves as a whole."""
 
     def __init__(self, writer: Writer, cell: Other):
         assert isinstance(cell.layer, Cfc)
-        self.writer, self.cell, self.layer, self.name = writer, cell, cell.layer, cell.name
+        super().__init__(writer, cell.name, cell.size)
+        self.cell, self.layer = cell, cell.layer
         if writer.options.threshold(cell.name) is not None:
             raise UserError(f"layer '{cell.name}' (cfc) skips no columns; expected no delta_threshold for it")
         # Without a backbone the last head still reads h while its rows are made anew.
@@ -51,11 +53,6 @@ class CfcCell:
             both_halves(writer, (self.h,), f"{cell.name} h = 0")
         else:
             writer.at_start(self.h, f"{cell.name} h = 0")
-
-    @property
-    def output(self) -> Operand:
-        """The state at the end of a frame."""
-        return Operand(self.h, self.cell.size, self.writer.state_frac, WORD_BOUND)
 
     def write(self, x: Operand) -> None:
         """A frame's code."""

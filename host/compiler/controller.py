@@ -4,12 +4,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from liquid_accel.compiler.writer import Writer
 from liquid_accel.errors import UserError
-from liquid_accel.rtl.formats import FLOAT_MANTISSA_BITS, LOG2, NORM_BITS, NORM_CLAMP, TICK_BITS, float_code
+from liquid_accel.rtl.formats import (
+    FLOAT_MANTISSA_BITS,
+    LOG2,
+    NORM_BITS,
+    NORM_CHANGE_SHIFT,
+    NORM_CLAMP,
+    TICK_BITS,
+    float_code,
+)
 from liquid_accel.rtl.isa import Param
+from liquid_accel.rtl.tableaus import FILTERS
 
 ERROR_FRAC = 4  # fraction bits of an error in units of its tolerance, as it enters the norm
 HEAD_ROOM = 1 << ERROR_FRAC  # units of tolerance before the norm clamps: 8 bits with 4 fraction bits
@@ -20,7 +28,6 @@ REJECT_LOG2 = -0.25  # a rejected step shrinks at least so much
 BETA_FRAC = 7
 HALT_NEVER = 0
 CHANGE_ROOM = 4  # times what is tolerated before an element of the norm clamps
-CHANGE_SHIFT = 4  # of Norm.CHANGE_16
 
 
 def log_word(value: float) -> int:
@@ -40,13 +47,14 @@ def halt_word(slope_frac: int, atol: float) -> int:
 
 
 def change_norm(size: int, tolerance: float) -> tuple[int, float]:
-    """For a norm of changes of a state in words: the bits that each is shifted right by, 0 or 4, and the largest sum of
-    squares of `size` of them whose root mean square is within `tolerance` words. `UserError` as for `check_norm`.
+    """For a norm of changes of a state in words: the bits that each is shifted right by, 0 or `NORM_CHANGE_SHIFT`, and
+    the largest sum of squares of `size` of them whose root mean square is within `tolerance` words. `UserError` as for
+    `check_norm`.
 
     An element clamps at `NORM_CLAMP`, at least `CHANGE_ROOM` times what is tolerated.
     """
     check_norm(size)
-    shift = 0 if tolerance < NORM_CLAMP // CHANGE_ROOM else CHANGE_SHIFT
+    shift = 0 if tolerance < NORM_CLAMP // CHANGE_ROOM else NORM_CHANGE_SHIFT
     return shift, size * (tolerance / (1 << shift)) ** 2
 
 
@@ -60,7 +68,7 @@ def check_norm(size: int) -> None:
 def set_parameters(
     writer: Writer, order: int, norm: float, largest: int = LARGEST, halt: int = HALT_NEVER, first: int | None = None
 ) -> None:
-    """Write them all. `order` is that of the error estimate's exponent; a step is accepted where the sum of squares is
+    """Write them all. `order` is k of the filters in `tableaus.FILTERS`; a step is accepted where the sum of squares is
     at most `norm`; `largest` is the pseudo-logarithm that a step may not pass, `first` that of a sequence's first."""
     options, unit, target = writer.options, writer.unit, writer.target
     smallest = log_size(options.min_step / unit if options.min_step else SMALLEST)
@@ -68,14 +76,15 @@ def set_parameters(
         largest = min(largest, log_size(options.max_step / unit))
     if first is None:
         first = min(max(log_size(writer.ranges.first_step / unit), smallest), largest)
-    beta1, beta2, alpha2 = FILTERS[options.controller](options.order or order)
+    k = options.order or order
+    beta1, beta2, alpha2 = FILTERS[options.controller]
     values = {
         Param.LOG_START: first,
         Param.LOG_MIN: smallest,
         Param.LOG_MAX: largest,
         Param.SAFETY: log_word(options.safety),
-        Param.BETA1: _beta(beta1),
-        Param.BETA2: _beta(beta2),
+        Param.BETA1: _beta(beta1 / k),
+        Param.BETA2: _beta(beta2 / k),
         Param.ALPHA2: _beta(alpha2),
         Param.CHANGE_MIN: log_word(options.min_factor),
         Param.CHANGE_MAX: log_word(options.max_factor),
@@ -89,13 +98,3 @@ def set_parameters(
 
 def _beta(value: float) -> int:
     return max(-128, min(127, round(value * (1 << BETA_FRAC)))) & 0xFF
-
-
-# Weights of log2 of the last two errors and of the last change, for an estimate of order k: the step changes by
-# 2**(log2(safety) - beta1 e1 - beta2 e2 - alpha2 c). (Soderlind: Digital filters in adaptive time-stepping, ACM TOMS
-# 29, 2003, table III; H211b with b = 4.)
-FILTERS: dict[str, Callable[[int], tuple[float, float, float]]] = {
-    "i": lambda k: (1 / k, 0.0, 0.0),
-    "pi": lambda k: (0.7 / k, -0.4 / k, 0.0),
-    "h211": lambda k: (0.25 / k, 0.25 / k, 0.25),
-}

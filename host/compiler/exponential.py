@@ -16,29 +16,26 @@ from liquid_accel.compiler import tables
 from liquid_accel.compiler.builder import finish, place, terms, to_element, to_vector
 from liquid_accel.compiler.controller import change_norm, set_parameters
 from liquid_accel.compiler.gated import Gates, LogRates
-from liquid_accel.compiler.layer import Layer
+from liquid_accel.compiler.layer import Layer, Solver
 from liquid_accel.compiler.steps import again, attempts, begin
 from liquid_accel.compiler.writer import FLOAT_SHIFT, Writer
 from liquid_accel.errors import UserError
-from liquid_accel.rtl.isa import AddSource, Control, Factor, Norm, Space
+from liquid_accel.rtl.isa import AddSource, Control, Factor, Keep, Norm, Space
+from liquid_accel.rtl.tableaus import EXPONENTIAL_PAIRS
 
-ORDER = 2  # the change that it estimates is of second order in the step
 
-
-class ExponentialPair:
-    """`rates` says how the tau product is finished; `emit` writes the loop over the steps of a frame."""
-
-    double_list = False
-    overshoots = True
+class ExponentialPair(Solver):
+    """`emit` writes the loop over the steps of a frame."""
 
     def __init__(self, writer: Writer, size: int, tau_frac: int):
         if not writer.target.config.column_skip:
             raise UserError("solver 'etd21' keeps the sums of its product; expected a machine with kept_elements")
-        self.writer, self.size = writer, size
-        self.rates = LogRates(writer, size, tau_frac)
+        rates = LogRates(writer, size, tau_frac)
+        super().__init__(writer, rates)
+        self.size = size
         log_step = AddSource.LOG_STEP
-        self.gate = Gates(writer, self.rates, size, tables.gate_table("expeuler"), "gate g", log_step)
-        self.correction = Gates(writer, self.rates, size, tables.correction_table(), "correction c", log_step)
+        self.gate = Gates(writer, rates, size, tables.gate_table("expeuler"), "gate g", log_step)
+        self.correction = Gates(writer, rates, size, tables.correction_table(), "correction c", log_step)
         target = writer.target
         self.f = target.take(Space.VECTOR, "f", size, pair=True)
         self.predicted = target.take(Space.VECTOR, "h*", size)
@@ -53,13 +50,13 @@ class ExponentialPair:
         tolerance = (options.atol + options.rtol * writer.ranges.state_rms) * 2.0**layer.frac_bits
         shift, limit = change_norm(self.size, tolerance)
         norm = Norm.CHANGE_16 if shift else Norm.CHANGE
-        set_parameters(writer, ORDER, norm=limit)
+        set_parameters(writer, EXPONENTIAL_PAIRS[options.solver].error_order, norm=limit)
         label = f"{layer.name}.step"
         tries = attempts(options.budget, 0, 1) if options.budget else None
 
         writer.take(layer.tracking)
         fields = {**layer.activation, "quiet_pre": 1, **to_vector(self.f)}
-        body = writer.kept_product(layer.recurrent, layer.drive, fields, "f = act(M + u)")
+        body = writer.product(layer.recurrent, layer.drive, fields, "f = act(M + u)", keep=Keep.READ)
         writer.loop(layer.rows, body, "f with the new input")
         begin(writer, label, tries, jump=False)
         writer.loop(layer.rows, self.gate.body("g = 1 - exp(-z)"), "gates")

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from liquid_accel.compiler import tables
 from liquid_accel.compiler.builder import place, to_element, to_vector
-from liquid_accel.compiler.layer import Layer, right_hand_side, time_constants
+from liquid_accel.compiler.layer import Layer, RowsAs, Solver, right_hand_side, time_constants
 from liquid_accel.compiler.quantise import WORD_MAX, WORD_MIN
 from liquid_accel.compiler.writer import FLOAT_SHIFT, Floats, Writer
 from liquid_accel.rtl.formats import LOG2
@@ -60,27 +59,27 @@ class Gates:
         return self.writer.copy(self.rates.slot, 1, self._fields, comment)
 
 
-class GatedSolver:
-    """`rates` says how the tau product is finished; `emit` writes the gates and the steps."""
+class GatedSolver(Solver):
+    """`emit` writes the gates and the steps."""
 
     double_list = True  # a new h is listed row by row while the moves of the old one are still used
     overshoots = False  # h stays between itself and f
 
     def __init__(self, writer: Writer, size: int, tau_frac: int):
-        self.writer, self.name = writer, writer.options.solver
-        self.rates = LogRates(writer, size, tau_frac, writer.options.steps)
+        self._log_rates = LogRates(writer, size, tau_frac, writer.options.steps)
+        super().__init__(writer, self._log_rates)
+        self.name = writer.options.solver
         table = tables.gate_table(self.name)
-        self.gates = Gates(writer, self.rates, size, table, "gate", AddSource.LOG_DT)
-
+        self.gates = Gates(writer, self._log_rates, size, table, "gate", AddSource.LOG_DT)
         self._tau_frac, self._gated = tau_frac, False
 
-    def write_rates(self, product: Callable[[dict[str, Any], str], list[Instruction]], rows: int, name: str) -> None:
-        """The loop of the tau product, `product` as fields finish it. Frames of the regular spacing go from it to the
-        gates in one table; for others log2 dt is added to log2 1/tau, and a second table makes gates of it."""
-        writer, rates, equation = self.writer, self.rates, f"g = {GATES[self.name].equation}"
+    def write_rates(self, product: RowsAs, rows: int, name: str) -> None:
+        """Frames of the regular spacing go from the tau product to the gates in one table; for others log2 dt is added
+        to log2 1/tau, and a second table makes gates of it."""
+        writer, rates, equation = self.writer, self._log_rates, f"g = {GATES[self.name].equation}"
         regular = writer.regular_log_dt
         if regular is None:
-            writer.loop(rows, product(rates.done(), rates.comment), "time constants")
+            super().write_rates(product, rows, name)
             return
         writer.builder.jump(Cond.LOG_DT, f"{name}.regular", "the usual dt?", imm=regular & 0xFFFF)
         writer.loop(rows, product(rates.done(), rates.comment), "time constants")

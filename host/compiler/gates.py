@@ -8,28 +8,20 @@ same integer. An operand whose moves are listed costs a pass over its moved colu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from liquid_accel.compiler import formats, tables
-from liquid_accel.compiler.builder import dot, finish, sparse, to_element, to_kept
+from liquid_accel.compiler.builder import finish, sparse, to_element, to_kept
 from liquid_accel.compiler.formats import Extent
 from liquid_accel.compiler.joint import Block, Chain, chain, quantise, stack
 from liquid_accel.compiler.memory import Hidden, Slot
 from liquid_accel.compiler.network import Other
-from liquid_accel.compiler.target import Matrix, Operand
+from liquid_accel.compiler.target import Operand, Product
 from liquid_accel.compiler.writer import Writer
-from liquid_accel.rtl.isa import AddSource, Instruction, Keep
-
-
-@dataclass(frozen=True)
-class _Set:
-    """A block of rows in the weight memory, and its rows in M."""
-
-    matrix: Matrix
-    kept: Slot | None
+from liquid_accel.rtl.isa import Instruction, Keep
 
 
 class GateProducts:
@@ -71,9 +63,10 @@ class GateProducts:
         x_tracked = x.tracking is not None
         if names:
             found = stack(writer, given, given_parts, x_tracked), stack(writer, recurrent, recurrent_parts, self._skips)
-            self._x = {n: _Set(m, kept.get(n) if x_tracked or n not in self.apart else None)
+            self._x = {n: Product(m, x, kept.get(n) if x_tracked or n not in self.apart else None)
                        for n, m in zip(names, found[0], strict=True)}  # fmt: skip
-            self._h = {n: _Set(m, kept.get(f"{n} of h", kept.get(n))) for n, m in zip(names, found[1], strict=True)}
+            self._h = {n: Product(m, h, kept.get(f"{n} of h", kept.get(n)))
+                       for n, m in zip(names, found[1], strict=True)}  # fmt: skip
 
     def _block(self, tensor: str, index: int, source: Operand) -> Block:
         whole, size = self.cell.tensors[tensor], self.cell.size
@@ -101,7 +94,7 @@ class GateProducts:
         if self._skips and self.x.tracking is None:
             self._add(self._h, self._joined, "moves of h")
 
-    def _add(self, sets: Mapping[str, _Set], names: list[str], comment: str) -> None:
+    def _add(self, sets: Mapping[str, Product], names: list[str], comment: str) -> None:
         if not names:
             return
         first = sets[names[0]]
@@ -114,27 +107,16 @@ class GateProducts:
         if letter in self._chains:
             return self._chains[letter].body(self.writer, bias, done, comment)
         if self.x.tracking is not None:
-            return self._product(self._h[letter], self.h, Keep.ADD, bias, done, comment)
-        return self._product(self._x[letter], self.x, Keep.READ, bias, done, comment)
+            return self.writer.product(self._h[letter], bias, done, comment)
+        return self.writer.product(self._x[letter], bias, done, comment, keep=Keep.READ)
 
     def recurrent(self, letter: str, bias: Slot, done: Mapping[str, Any], comment: str) -> list[Instruction]:
         """A row group of U h + b of a gate that stands apart."""
-        return self._product(self._h[letter], self.h, Keep.ADD, bias, done, comment)
+        return self.writer.product(self._h[letter], bias, done, comment)
 
     def given(self, letter: str, bias: Slot, done: Mapping[str, Any], comment: str) -> list[Instruction]:
         """A row group of W x + b of a gate that stands apart; behind a TAKE of x, whose moves are in M by now."""
-        return self._product(self._x[letter], self.x, Keep.READ, bias, done, comment)
-
-    def _product(
-        self, of: _Set, source: Operand, keep: Keep, bias: Slot, done: Mapping[str, Any], comment: str
-    ) -> list[Instruction]:
-        fields: dict[str, Any] = {"row_scaled": 1, "a": bias.row, "a_sel": AddSource.MEMORY}
-        if of.kept is not None:
-            fields |= to_kept(of.kept, keep)
-        word = finish(done, fields)
-        if source.tracking is not None:
-            return sparse(of.matrix, word, comment, counted=keep != Keep.READ)
-        return dot(of.matrix, source.slot, word, self.writer.target.lanes, comment)
+        return self.writer.product(self._x[letter], bias, done, comment, keep=Keep.READ)
 
 
 def bias(writer: Writer, cell: Other, letters: str, letter: str, frac_bits: int, *tensors: str) -> Slot:

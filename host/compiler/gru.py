@@ -11,31 +11,28 @@ from __future__ import annotations
 
 from liquid_accel.compiler import formats
 from liquid_accel.compiler.builder import place, to_element, to_vector
+from liquid_accel.compiler.cell import CellWriter
 from liquid_accel.compiler.gates import GateProducts, bias, gate_frac, open_gate
 from liquid_accel.compiler.network import Other
 from liquid_accel.compiler.tables import activation_table
 from liquid_accel.compiler.target import Operand
-from liquid_accel.compiler.writer import FLOAT_SHIFT, WORD_BOUND, Writer, function_bound
+from liquid_accel.compiler.writer import FLOAT_SHIFT, Writer, function_bound
 from liquid_accel.rtl.isa import Factor, Space
 
 LETTERS = "rzn"
 
 
-class GruCell:
+class GruCell(CellWriter):
     """One update a frame, whatever its dt."""
 
     def __init__(self, writer: Writer, cell: Other):
-        self.writer, self.cell, self.name = writer, cell, cell.name
+        super().__init__(writer, cell.name, cell.size)
+        self.cell = cell
         self.h = writer.target.take(Space.VECTOR, f"{cell.name} state h", cell.size)
         self.base = writer.target.take(Space.B, f"{cell.name} state h", cell.size)
         for slot in (self.h, self.base):
             writer.at_start(slot, f"{cell.name} h = 0")
         self.tracking = writer.tracking(f"{cell.name} state", cell.name, cell.size, writer.state_frac)
-
-    @property
-    def output(self) -> Operand:
-        """The state at the end of a frame."""
-        return Operand(self.h, self.cell.size, self.writer.state_frac, WORD_BOUND)
 
     def write(self, x: Operand) -> None:
         """A frame's code."""

@@ -17,22 +17,23 @@ from liquid_accel.compiler import tables
 from liquid_accel.compiler.builder import finish, place, terms, to_element, to_vector
 from liquid_accel.compiler.controller import change_norm, check_norm, set_parameters
 from liquid_accel.compiler.gated import Gates, LogRates
-from liquid_accel.compiler.layer import Layer, right_hand_side, time_constants
+from liquid_accel.compiler.layer import Layer, Solver, right_hand_side, time_constants
 from liquid_accel.compiler.network import Liquid
 from liquid_accel.compiler.writer import FLOAT_SHIFT, Writer
 from liquid_accel.rtl.isa import AddSource, Cond, Control, Factor, Norm, Space, Status
 
 
-class ImplicitSolver:
-    """`rates` says how the tau product is finished; `emit` writes the iterations of a frame's steps."""
+class ImplicitSolver(Solver):
+    """`emit` writes the iterations of a frame's steps."""
 
     double_list = True
     overshoots = False
 
     def __init__(self, writer: Writer, size: int, tau_frac: int):
-        self.writer, self.size = writer, size
-        self.rates = LogRates(writer, size, tau_frac, writer.options.steps)
-        self.gates = Gates(writer, self.rates, size, tables.gate_table("fused"), "gate", AddSource.LOG_DT)
+        rates = LogRates(writer, size, tau_frac, writer.options.steps)
+        super().__init__(writer, rates)
+        self.size = size
+        self.gates = Gates(writer, rates, size, tables.gate_table("fused"), "gate", AddSource.LOG_DT)
         self.y = writer.target.take(Space.VECTOR, "iterate y", size, pair=True)
 
     def emit(self, layer: Layer) -> None:

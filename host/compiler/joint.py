@@ -8,18 +8,18 @@ difference in its weights. A sum with columns skipped is then the same integer, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from liquid_accel.compiler.builder import COLUMNS_MAX, finish, place
+from liquid_accel.compiler.builder import dots, finish
 from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.quantise import Quantised, quantise_matrix
 from liquid_accel.compiler.target import Matrix, Operand
 from liquid_accel.compiler.writer import Floats, Writer
 from liquid_accel.image import TensorPlace
-from liquid_accel.rtl.isa import AddSource, Instruction, Op, Space
+from liquid_accel.rtl.isa import AddSource, Instruction, Space
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,8 @@ class Chain:
         fields: dict[str, Any] = {"row_scaled": 1}
         if bias is not None:
             fields |= {"a": bias.row, "a_sel": AddSource.MEMORY}
-        chain: list[Instruction] = []
-        for source in self.sources:
-            at = place("x", source.slot)
-            for first in range(0, source.size, COLUMNS_MAX):
-                own: dict[str, Any] = {**at, "x": at["x"] + first // writer.target.lanes, "comment": comment}
-                chain.append(Instruction(Op.DOT, cols=min(COLUMNS_MAX, source.size - first), **own))
-        chain[0] = replace(chain[0], w_load=1, w=self.matrix.start)
-        chain[-1] = replace(chain[-1], last=1, finish=finish(done, fields))
-        return chain
+        parts = [(source.slot, source.size, False) for source in self.sources]
+        return dots(self.matrix, parts, finish(done, fields), writer.target.lanes, comment)
 
 
 def chain(writer: Writer, blocks: Sequence[Block], parts: Sequence[Quantised]) -> Chain:

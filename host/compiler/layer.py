@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from liquid_accel.compiler.builder import place, to_element, to_vector
 from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.network import Liquid
 from liquid_accel.compiler.target import Product, Tracking
-from liquid_accel.compiler.writer import Writer
+from liquid_accel.compiler.writer import Floats, Writer
 from liquid_accel.layers import Cfc, Node
+from liquid_accel.rtl.isa import Instruction
 from liquid_accel.rtl.tableaus import IMPLICIT
+
+RowsAs = Callable[[dict[str, Any], str], list[Instruction]]  # a row group of a product: its finish, a comment
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,41 @@ class Layer:
     @property
     def rows(self) -> int:
         return self.h.rows
+
+
+class Rates(Protocol):
+    """Time constants as a solver wants them."""
+
+    @property
+    def comment(self) -> str: ...
+
+    def done(self) -> dict[str, Any]:
+        """How a tau product is finished."""
+
+    def constant(self, tau: Floats) -> None:
+        """Time constants that do not change, in the model's unit."""
+
+
+class Solver(ABC):
+    """A writer of the steps of a layer's frame.
+
+    double_list   results are listed row by row while the list before is still read
+    overshoots    a state may leave the range of the activation
+    """
+
+    double_list = False
+    overshoots = True
+
+    def __init__(self, writer: Writer, rates: Rates):
+        self.writer, self.rates = writer, rates
+
+    def write_rates(self, product: RowsAs, rows: int, name: str) -> None:
+        """The loop of the tau product of layer `name`, `product` its rows as fields finish them."""
+        self.writer.loop(rows, product(self.rates.done(), self.rates.comment), "time constants")
+
+    @abstractmethod
+    def emit(self, layer: Layer) -> None:
+        """The steps of a frame."""
 
 
 def time_constants(writer: Writer, layer: Layer, source: Slot, other: bool = False) -> None:

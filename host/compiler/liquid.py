@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Protocol
 
 from liquid_accel.compiler import formats
 from liquid_accel.compiler.builder import to_element
+from liquid_accel.compiler.cell import CellWriter
 from liquid_accel.compiler.exponential import ExponentialPair
-from liquid_accel.compiler.gated import GatedSolver, LogRates
+from liquid_accel.compiler.gated import GatedSolver
 from liquid_accel.compiler.implicit import ImplicitSolver
-from liquid_accel.compiler.layer import Layer, TauProduct, both_halves, settle
+from liquid_accel.compiler.layer import Layer, Solver, TauProduct, both_halves, settle
 from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.network import Liquid
 from liquid_accel.compiler.quantise import WORD_MAX, WORD_MIN
@@ -24,33 +24,17 @@ from liquid_accel.rtl.isa import Cond, Space
 from liquid_accel.rtl.tableaus import EXPONENTIAL_PAIRS, GATES, IMPLICIT
 
 
-class Solver(Protocol):
-    """`rates` says how time constants are finished; `double_list`: results are listed while the list before is read;
-    `overshoots`: a state may leave the range of the activation."""
-
-    double_list: bool
-    overshoots: bool
-
-    @property
-    def rates(self) -> LogRates | LiquidSlopes: ...
-
-    def emit(self, layer: Layer) -> None:
-        """The steps of a frame."""
-
-
-class ExplicitSolver:
+class ExplicitSolver(Solver):
     """A Runge-Kutta method on a liquid layer."""
 
-    double_list = False
-    overshoots = True
-
     def __init__(self, writer: Writer, size: int, tau_frac: int):
-        self.rates = LiquidSlopes(writer, size, tau_frac)
+        self._slopes = LiquidSlopes(writer, size, tau_frac)
+        super().__init__(writer, self._slopes)
         self._method = RungeKutta(writer, writer.options.method)
 
     def emit(self, layer: Layer) -> None:
-        self.rates.attach(layer)
-        self._method.emit(self.rates)
+        self._slopes.attach(layer)
+        self._method.emit(self._slopes)
 
 
 def solver_of(name: str) -> type[GatedSolver] | type[ImplicitSolver] | type[ExponentialPair] | type[ExplicitSolver]:
@@ -62,11 +46,12 @@ def solver_of(name: str) -> type[GatedSolver] | type[ImplicitSolver] | type[Expo
     return ExponentialPair if name in EXPONENTIAL_PAIRS else ExplicitSolver
 
 
-class LiquidCell:
+class LiquidCell(CellWriter):
     """tau dh/dt = -h + act(W h + [U x] + b), tau = softplus(V x + [R h] + c)."""
 
     def __init__(self, writer: Writer, cell: Liquid):
-        self.writer, self.cell, self.name = writer, cell, cell.name
+        super().__init__(writer, cell.name, cell.size)
+        self.cell = cell
         target, size, name = writer.target, cell.size, cell.name
         self.kind = solver_of(writer.options.solver)
         self.h = target.take(Space.VECTOR, f"{name} state h", size, pair=True)
@@ -76,11 +61,6 @@ class LiquidCell:
         self.tracking = writer.tracking(
             f"{name} state", name, size, writer.state_frac, double=self.kind.double_list, always=kept
         )
-
-    @property
-    def output(self) -> Operand:
-        """The state at the end of a frame."""
-        return Operand(self.h, self.cell.size, self.writer.state_frac, WORD_BOUND)
 
     def write(self, x: Operand) -> None:
         """A frame's code."""
@@ -137,11 +117,7 @@ class LiquidCell:
         # A padded unit has the longest time constant, so that it hardly moves.
         bias = target.bias(names[1], cell.tau.bias, tau_frac, pad=WORD_MAX)
         if cell.tau_recurrent is None:
-            if isinstance(solver, GatedSolver):
-                solver.write_rates(partial(writer.product, product, bias), self.h.rows, cell.name)
-                return None
-            body = writer.product(product, bias, solver.rates.done(), solver.rates.comment)
-            writer.loop(self.h.rows, body, "time constants")
+            solver.write_rates(partial(writer.product, product, bias), self.h.rows, cell.name)
             return None
         drive: Slot = target.take(Space.A, f"{cell.name} V x + c", cell.size)
         writer.loop(self.h.rows, writer.product(product, bias, to_element(drive), "V x + c"), "tau's input term")

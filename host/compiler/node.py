@@ -11,6 +11,7 @@ from typing import Any
 
 from liquid_accel.compiler import formats
 from liquid_accel.compiler.builder import to_element, to_vector
+from liquid_accel.compiler.cell import CellWriter
 from liquid_accel.compiler.layer import both_halves, settle
 from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.network import Other
@@ -27,15 +28,16 @@ FLAT = ("tanh", "sigmoid")  # where a pre-activation is clamped, these change no
 NEVER_ZERO = ("sigmoid", "softplus")  # a padded unit is driven to where they vanish
 
 
-class NodeCell:
+class NodeCell(CellWriter):
     """A right-hand side as the Runge-Kutta methods want it (`runge_kutta.Slopes`), and the frame around it."""
 
     def __init__(self, writer: Writer, cell: Other):
         assert isinstance(cell.layer, Node)
-        self.writer, self.cell, self.name, self.size = writer, cell, cell.name, cell.size
-        self.activations, self.state = cell.layer.activations, writer.ranges.extents[f"{cell.name}.state"]
+        super().__init__(writer, cell.name, cell.size)
+        self.cell, self.activations = cell, cell.layer.activations
+        self.extent = writer.ranges.extents[f"{cell.name}.state"]
         # h has no bound: its words are as coarse as the calibration data ask for.
-        self.frac_bits = min(writer.state_frac, formats.finest(self.state.bound))
+        self.frac_bits = min(self.frac_bits, formats.finest(self.extent.bound))
         self.method = RungeKutta(writer, writer.options.method)
         self.h = writer.target.take(Space.VECTOR, f"{cell.name} state h", cell.size, pair=True)
         self.base = writer.target.take(Space.B, f"{cell.name} state h", cell.size, pair=True)
@@ -46,15 +48,10 @@ class NodeCell:
         self._adds: list[Slot] = []
         self._dones: list[dict[str, Any]] = []
 
-    @property
-    def output(self) -> Operand:
-        """The state at the end of a frame."""
-        return Operand(self.h, self.size, self.frac_bits, WORD_BOUND)
-
     def write(self, x: Operand) -> None:
         """A frame's code."""
         writer, target = self.writer, self.writer.target
-        target.formats.append(formats.entry(f"{self.name} state h", self.frac_bits, self.state.seen, "calibration"))
+        target.formats.append(formats.entry(f"{self.name} state h", self.frac_bits, self.extent.seen, "calibration"))
         self._place()
         writer.take(x.tracking)
         frac = self._pre_fracs[0]

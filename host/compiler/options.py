@@ -8,7 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from liquid_accel.errors import UserError
-from liquid_accel.rtl.tableaus import EXPONENTIAL_PAIRS, FIXED_TABLEAUS, GATES, IMPLICIT, TABLEAUS, ButcherTableau
+from liquid_accel.rtl.tableaus import (
+    EXPONENTIAL_PAIRS,
+    FILTERS,
+    FIXED_TABLEAUS,
+    GATES,
+    IMPLICIT,
+    TABLEAUS,
+    ButcherTableau,
+)
 
 # Names that `--solver` knows, in the order in which they are offered.
 SOLVERS = (
@@ -19,7 +27,7 @@ ADAPTIVE_OPTIONS = (
     "max_step",
 )  # fmt: skip
 TOLERANCES = ("rtol", "atol")
-CONTROLLERS = ("i", "pi", "h211")
+CONTROLLERS = tuple(FILTERS)
 MAX_STEPS = 16
 MAX_ITERATIONS = 64
 MIN_ATOL = 1e-4  # below it the tolerance is no longer coarse beside the resolution of a Q3.12 state

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from liquid_accel.compiler.controller import LARGEST
 from liquid_accel.data import Dataset
 from liquid_accel.image import CycleModel, Image
-from liquid_accel.rtl.formats import LOG2, TICK_BITS, float_code
+from liquid_accel.rtl.formats import FLOAT_MANTISSA_BITS, LOG2, TICK_BITS, TIME_WIDTH, float_code
 from liquid_accel.rtl.isa import TRAILER_WORDS, Cond, Control, Flag, Instruction, Op, Space, Timing
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 WORD_MIN = -(1 << 15)
 WORD_MAX = -WORD_MIN - 1
+LARGEST_EXPONENT = LARGEST >> FLOAT_MANTISSA_BITS
 MEASURED_SEQUENCES = 64  # that a mean is taken over
 
 
@@ -42,8 +44,8 @@ def path_cycles(program: list[Instruction], lanes: int, first: bool, time_left: 
         if i.control == Control.DONE:
             return cycles, plans
         if i.control == Control.PLAN:
-            # The size is the longest, and cut to the frame.
-            plans, cycles = plans + 1, cycles + Timing.PLAN - 1 + 1 + 2
+            # The size is the longest, e0 = 31, and cut to the frame: PLAN + (32 - e0) + lz32(dt) + 2 (docs/isa.md).
+            plans, cycles = plans + 1, cycles + Timing.PLAN - 1 + (TIME_WIDTH - LARGEST_EXPONENT) + 2
         if i.control == Control.REPEAT:
             count = i.imm
         if i.control == Control.JUMP:

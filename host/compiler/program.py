@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from liquid_accel.compiler import formats
 from liquid_accel.compiler.builder import finish, place, to_element, to_vector
@@ -18,7 +17,6 @@ from liquid_accel.compiler.formats import Ranges
 from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.network import Network, Other
 from liquid_accel.compiler.options import CompileOptions
-from liquid_accel.compiler.synaptic import SynapticCell
 from liquid_accel.compiler.target import Operand, Target, Tracking
 from liquid_accel.compiler.writer import FLOAT_SHIFT, WORD_BOUND, Writer
 from liquid_accel.errors import UserError
@@ -43,19 +41,6 @@ VECTOR_MAX = 0xFFF  # words that a mark can announce
 TRACKED_INPUT = 2.0  # an input that skipping looks at has a spare bit: the difference of two then fits in 16
 
 
-class Cell(Protocol):
-    """A recurrent layer while it is written: made before any code, in the order of the layers."""
-
-    name: str
-
-    @property
-    def output(self) -> Operand:
-        """The state at the end of a frame."""
-
-    def write(self, x: Operand) -> None:
-        """A frame's code."""
-
-
 @dataclass(frozen=True)
 class Program:
     """Instructions without stalls, and the formats that the driver needs."""
@@ -74,7 +59,7 @@ def write(target: Target, network: Network, ranges: Ranges, options: CompileOpti
     """Write the program of `network` and all it needs into `target`. `unit`: the machine's time unit in the model's."""
     writer = Writer(target, network, ranges, options, unit)
     # Pairs first: they take the same rows of both halves of a memory.
-    cells: list[Cell] = [cell_of(writer, cell) for cell in network.cells]
+    cells = [cell_of(writer, cell) for cell in network.cells]
     builder = writer.builder
     builder.control(Control.FRAME, "flags, dt, log2 dt, weight of the mean, inputs")
     builder.jump(Cond.FIRST, "sequence", "the first frame of a sequence?")
@@ -85,12 +70,9 @@ def write(target: Target, network: Network, ranges: Ranges, options: CompileOpti
         if index + 1 < len(cells):
             x = _handed_on(writer, cell.output, network.cells[index + 1].name)
     outputs, output_frac = _read_out(writer, [cell.output for cell in cells])
-    last = cells[-1]
-    # The output of a synaptic layer is a map of its state.
-    state = last.state if isinstance(last, SynapticCell) else last.output.slot
-    state_frac = writer.state_frac if isinstance(last, SynapticCell) else last.output.frac_bits
-    output_words, state_words = outputs * target.lanes, state.rows * target.lanes
-    _trace(writer, state, state_words)
+    state = cells[-1].traced
+    output_words, state_words = outputs * target.lanes, state.slot.rows * target.lanes
+    _trace(writer, state.slot, state_words)
     writer.mark("sequence")
     writer.write_start()
     builder.jump(Cond.ALWAYS, "frame", "on with the frame")
@@ -100,7 +82,7 @@ def write(target: Target, network: Network, ranges: Ranges, options: CompileOpti
     code[0] = replace(code[0], imm=HEADER_WORDS + network.inputs, target=room)
     frac = next(f.frac_bits for f in target.formats if f.name == "input")
     return Program(
-        code, frac, output_frac, state_frac, output_words, state_words, writer.longest_frame, writer.regular_log_dt
+        code, frac, output_frac, state.frac_bits, output_words, state_words, writer.longest_frame, writer.regular_log_dt
     )
 
 

@@ -103,19 +103,13 @@ class RungeKutta:
         check_norm(field.size)
         units = float(field.size << 2 * ERROR_FRAC)
         halt = halt_word(field.slope_frac, options.atol) if options.early_halt else HALT_NEVER
-        # Measured (tests/bench/step_controllers.py, `liquid bench`): an exponent of one above the estimate's order
-        # changes sizes less, which serves a pair of order 3. A method of high order takes a step or two a frame, and
-        # an error of a sixteenth of the tolerance, the least that the norm tells apart, lets it grow by little: a
-        # memory of first steps would hold it at half frames.
-        coarse = tableau.error_order <= 3
-        order = tableau.error_order + (tableau.error_order == 3)
-        set_parameters(writer, order, norm=units, largest=self.scales.longest, halt=halt)
+        set_parameters(writer, tableau.step_order, norm=units, largest=self.scales.longest, halt=halt)
         self.scale = writer.target.take(Space.C, "error scale", field.size)
         label = f"{field.name}.step"
         tries = attempts(options.budget, int(fsal), stages - fsal) if options.budget else None
         if fsal:
             self._slope(0, field.h, field.base, False)
-        begin(writer, label, tries, jump=coarse)
+        begin(writer, label, tries, jump=tableau.jumps)
         self.scalars.write()
         table = tables.error_table(options.rtol, options.atol, field.frac_bits)
         fields = {**writer.table(table), "exp2": 1, **to_element(self.scale)}

@@ -19,6 +19,7 @@ import numpy as np
 
 from liquid_accel.compiler import formats, tables
 from liquid_accel.compiler.builder import dot, finish, place, terms, to_element, to_vector
+from liquid_accel.compiler.cell import CellWriter
 from liquid_accel.compiler.formats import Extent
 from liquid_accel.compiler.memory import Slot
 from liquid_accel.compiler.network import Other
@@ -28,10 +29,10 @@ from liquid_accel.compiler.tables import activation_table
 from liquid_accel.compiler.target import Matrix, Operand
 from liquid_accel.compiler.writer import FLOAT_SHIFT, WORD_BOUND, Floats, Writer
 from liquid_accel.errors import UserError
+from liquid_accel.layers import Synaptic
 from liquid_accel.rtl.formats import LOG2
 from liquid_accel.rtl.isa import AddSource, Cond, Control, Factor, Instruction, Space
 
-EPSILON = 1e-8  # of ncps, beside the denominator
 PLAIN_FRAC = 12  # of the values that synapses see, at most: their biases are made for it
 
 
@@ -82,18 +83,20 @@ class Synapses:
         return replace(self.opened, row=self.opened.row + block.first, rows=block.rows)
 
 
-class SynapticCell:
+class SynapticCell(CellWriter):
     """`unfolds` updates a frame; a frame with dt = 0 makes none."""
 
     def __init__(self, writer: Writer, cell: Other):
         if writer.options.threshold(cell.name) is not None:
             raise UserError(f"layer '{cell.name}' (ltc-synaptic) has no columns to skip; expected no threshold for it")
-        self.writer, self.cell, self.name = writer, cell, cell.name
+        assert isinstance(cell.layer, Synaptic)
+        super().__init__(writer, cell.name, cell.size)
+        self.cell, self.unfolds = cell, cell.layer.unfolds
         self.v = self._with_constants("state v", cell.size)
         self.base = writer.target.take(Space.B, f"{cell.name} state v", cell.size)
         for slot in (self.base, *(_row(self.v, row) for row in range(0, self.v.rows, 2))):
             writer.at_start(slot, f"{cell.name} v = 0")
-        self.state = writer.target.take(Space.VECTOR, f"{cell.name} state v", cell.size)
+        self.h = writer.target.take(Space.VECTOR, f"{cell.name} state v", cell.size)
         self.outgoing = writer.target.take(Space.VECTOR, f"{cell.name} output", cell.size)
         self.output_frac = 0
 
@@ -126,12 +129,12 @@ class SynapticCell:
         leak, pull = (
             self._with_leak(sensory, *what)
             for what in (
-                (sensory.weight, own["gleak"] + EPSILON, leak_frac, "D"),
+                (sensory.weight, own["gleak"] + Synaptic.epsilon, leak_frac, "D"),
                 (sensory.current, own["gleak"] * own["vleak"], pull_frac, "E"),
             )
         )
         with np.errstate(divide="ignore"):
-            logs = np.rint((np.log2(writer.unit / cell_unfolds(cell)) - np.log2(own["cm"])) * 2**LOG2.frac_bits)
+            logs = np.rint((np.log2(writer.unit / self.unfolds) - np.log2(own["cm"])) * 2**LOG2.frac_bits)
         constants = target.take(Space.VECTOR, f"{name} log2 1/(n cm)", size)
         target.fill(constants, np.clip(logs, WORD_MIN, WORD_MAX).astype(np.int64), pad=WORD_MIN)
         log_z = target.take(Space.A, f"{name} log2 z", size)
@@ -145,7 +148,7 @@ class SynapticCell:
         log_table = writer.table(tables.log2_table(leak_frac))
         fields = {**writer.table(tables.gate_table("fused")), "exp2": 1, "quiet_pre": 1, **_memory(log_z)}
         label = f"{name}.unfold"
-        writer.builder.control(Control.REPEAT, f"{cell_unfolds(cell)} unfolds", imm=cell_unfolds(cell) - 1)
+        writer.builder.control(Control.REPEAT, f"{self.unfolds} unfolds", imm=self.unfolds - 1)
         writer.mark(label)
         recurrent.write(self.v, writer.state_frac, push_frac, function)
         recurrent.sums(
@@ -211,7 +214,7 @@ class SynapticCell:
     def _finish(self, rows: int) -> None:
         """The state in rows side by side, and the layer's output."""
         writer, own = self.writer, self.cell.tensors
-        done = finish(place("b", self.base), to_vector(self.state), add=1)
+        done = finish(place("b", self.base), to_vector(self.h), add=1)
         writer.loop(rows, writer.nothing(done, "v"), "state v")
         extent = writer.ranges.extents[f"{self.name}.state"]
         most = min(_largest_state(own), formats.MARGIN * extent.seen)
@@ -223,7 +226,7 @@ class SynapticCell:
         start = _place(writer, name, weight, writer.state_frac, self.output_frac, WORD_BOUND)
         fields = finish(_memory(bias), to_vector(self.outgoing), row_scaled=1)
         matrix = Matrix(start, rows, self.cell.size)
-        writer.loop(rows, dot(matrix, self.state, fields, writer.target.lanes, "output_w v + output_b"), "output")
+        writer.loop(rows, dot(matrix, self.h, fields, writer.target.lanes, "output_w v + output_b"), "output")
 
     def _formats(
         self, push_frac: int, pushes: Sequence[Extent], sensory: Synapses, recurrent: Synapses
@@ -252,12 +255,6 @@ class SynapticCell:
         listed.append(formats.described(f"{name} conductance D", leak_frac, conductance))
         listed.append(formats.entry(f"{name} state v", writer.state_frac, _largest_state(own), "bound"))
         return pull_frac, leak_frac
-
-
-def cell_unfolds(cell: Other) -> int:
-    """Updates a frame."""
-    unfolds: int = getattr(cell.layer, "unfolds")  # noqa: B009
-    return unfolds
 
 
 def _largest_state(own: Any) -> float:

@@ -9,7 +9,7 @@ by half of that the other way leave errors of half the size on both sides; then 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ SIZE = 256
 LOG_FRAC = formats.LOG2.frac_bits
 Q3_12 = 12  # fraction bits of the format in which errors of states are given
 MAX_DELTA = 1023  # between neighbours: the interpolator's multiplier takes 11 bits
+LOWEST = -15.5  # log2 of a gate whose error is still looked at: near the end of Q4.11
+FLAT_FROM = 32768 - 256  # inputs from here on lie in the last segment of a DIRECT table
 ALL_INPUTS: Integers = np.arange(-(1 << 15), 1 << 15, dtype=np.int64)
 
 
@@ -141,12 +143,36 @@ def relu_table(frac_in: int, frac_out: int) -> Table:
     return Table("relu", Mode.SOFTPLUS, (0,) * SIZE, frac_in, frac_out, ())
 
 
+def _lecun_tanh(x: Floats) -> Floats:
+    return 1.7159 * np.tanh(0.666 * x)
+
+
 def lecun_tanh_table(frac_in: int, state_frac_bits: int) -> Table:
     """1.7159 tanh(0.666 x), odd."""
-    return _state_function(
-        "lecun_tanh", Mode.ODD, lambda x: 1.7159 * np.tanh(0.666 * x), lambda x: 1.7159 * np.tanh(0.666 * x), frac_in,
-        state_frac_bits, 0.0,
-    )  # fmt: skip
+    return _state_function("lecun_tanh", Mode.ODD, _lecun_tanh, _lecun_tanh, frac_in, state_frac_bits, 0.0)
+
+
+def _log_table(
+    name: str,
+    mode: Mode,
+    words: tuple[int, ...],
+    frac_in: int,
+    function: Function,
+    inside: Integers,
+    text: str,
+    limit: float = 0.2,
+) -> Table:
+    """A table of log2 in Q4.11 whose output goes through exp2: `text` names the worst relative error of 2**f over the
+    words `inside`, in per cent, `function` being the logarithm that was meant."""
+    table = Table(name, mode, words, frac_in, LOG_FRAC, ())
+    value = exp2_value(evaluate(table, inside, 0))
+    error = float(np.abs(value / 2.0 ** function(inside / 2.0**frac_in) - 1.0).max()) * 100.0
+    return replace(table, bounds=(Bound(text, round(error, 5), limit, "%"),))
+
+
+def _at_most_0(function: Function, frac_in: int) -> tuple[int, ...]:
+    """Words of a logarithm of something that never passes 1."""
+    return _words(np.minimum(_fit(function, Mode.DIRECT, frac_in, LOG_FRAC), 0.0))
 
 
 def log_sigmoid_table(frac_in: int, mirrored: bool = False) -> Table:
@@ -158,14 +184,9 @@ def log_sigmoid_table(frac_in: int, mirrored: bool = False) -> Table:
         result: Floats = -np.logaddexp(0.0, sign * x) / np.log(2.0)
         return result
 
-    words = _words(np.minimum(_fit(function, Mode.DIRECT, frac_in, LOG_FRAC), 0.0))
-    table = Table(name, Mode.DIRECT, words, frac_in, LOG_FRAC, ())
-    exact = function(ALL_INPUTS / 2.0**frac_in)
-    inside = ALL_INPUTS[exact > -15.5]
-    value = exp2_value(evaluate(table, inside, 0))
-    error = float(np.abs(value / 2.0 ** function(inside / 2.0**frac_in) - 1.0).max()) * 100.0
-    bound = Bound(f"{name}: worst relative error of the gate", round(error, 5), 0.2, "%")
-    return Table(name, Mode.DIRECT, words, frac_in, LOG_FRAC, (bound,))
+    inside = ALL_INPUTS[function(ALL_INPUTS / 2.0**frac_in) > LOWEST]
+    text = f"{name}: worst relative error of the gate"
+    return _log_table(name, Mode.DIRECT, _at_most_0(function, frac_in), frac_in, function, inside, text)
 
 
 def activation_table(name: str, frac_in: int, frac_out: int) -> Table:
@@ -180,6 +201,12 @@ ACTIVATION_TABLES: dict[str, Callable[[int, int], Table]] = {
 }  # fmt: skip
 
 
+def _log2_softplus(x: Floats) -> Floats:
+    """log2 of softplus(x), which keeps its digits far below 0, where softplus is exp(x)."""
+    result: Floats = np.where(x < -30.0, x, np.log(np.logaddexp(0.0, np.maximum(x, -30.0)))) / np.log(2.0)
+    return result
+
+
 def rate_table(frac_in: int, offset: float, fastest: float) -> Table:
     """log2 1/tau + offset of tau = softplus(x), in Q4.11, held constant where it would pass `fastest`.
 
@@ -188,27 +215,21 @@ def rate_table(frac_in: int, offset: float, fastest: float) -> Table:
     """
 
     def rate(x: Floats) -> Floats:
-        # log(softplus) keeps its digits far below 0, where softplus is exp(x)
-        log_tau = np.where(x < -30.0, x, np.log(np.logaddexp(0.0, np.maximum(x, -30.0))))
-        result: Floats = -log_tau / np.log(2.0) + offset
-        return result
+        return offset - _log2_softplus(x)
 
     knots = _fit(rate, Mode.DIRECT, frac_in, LOG_FRAC)
     floor = int(np.argmax(_words(knots) <= np.floor(fastest * 2**LOG_FRAC)))
     knots[:floor] = knots[floor]
     words = _words(knots)
-    table = Table("rate", Mode.DIRECT, words, frac_in, LOG_FRAC, ())
-    inside = ALL_INPUTS[(ALL_INPUTS >= 256 * floor - 32768) & (ALL_INPUTS < 32768 - 256)]
-    exact = rate(inside / 2.0**frac_in)
-    value = exp2_value(evaluate(table, inside, 0))
-    error = float(np.abs(value / 2.0**exact - 1.0).max()) * 100.0
+    inside = ALL_INPUTS[(ALL_INPUTS >= 256 * floor - 32768) & (ALL_INPUTS < FLAT_FROM)]
+    text = "1/tau: worst relative error between floor and ceiling"
+    table = _log_table("rate", Mode.DIRECT, words, frac_in, rate, inside, text)
     x_floor, x_ceiling = _knots(Mode.DIRECT, frac_in)[[floor, SIZE - 1]]
-    bounds = (
-        Bound("1/tau: worst relative error between floor and ceiling", round(error, 5), 0.2, "%"),
+    ends = (
         Bound("tau: floor", float(np.logaddexp(0.0, x_floor)), 0.0, "time units of the model"),
         Bound("tau: ceiling", float(np.logaddexp(0.0, x_ceiling)), 0.0, "time units of the model"),
     )
-    return Table("rate", Mode.DIRECT, words, frac_in, LOG_FRAC, bounds)
+    return replace(table, bounds=table.bounds + ends)
 
 
 def _log2_fused(q: Floats) -> Floats:
@@ -237,13 +258,8 @@ LOG_GATES: dict[str, Function] = {"fused": _log2_fused, "expeuler": _log2_expeul
 
 def gate_table(name: str) -> Table:
     """log2 of the gate over q = log2 dt/tau, both in Q4.11. No word is above 0: a gate never passes 1."""
-    function = LOG_GATES[name]
-    words = _words(np.minimum(_fit(function, Mode.DIRECT, LOG_FRAC, LOG_FRAC), 0.0))
-    table = Table("gate", Mode.DIRECT, words, LOG_FRAC, LOG_FRAC, ())
-    value = exp2_value(evaluate(table, ALL_INPUTS, 0))
-    error = float(np.abs(value / 2.0 ** function(ALL_INPUTS / 2.0**LOG_FRAC) - 1.0).max()) * 100.0
-    bound = Bound(f"gate {name}: worst relative error over all inputs", round(error, 5), 0.2, "%")
-    return Table("gate", Mode.DIRECT, words, LOG_FRAC, LOG_FRAC, (bound,))
+    function, text = LOG_GATES[name], f"gate {name}: worst relative error over all inputs"
+    return _log_table("gate", Mode.DIRECT, _at_most_0(function, LOG_FRAC), LOG_FRAC, function, ALL_INPUTS, text)
 
 
 def regular_gate_table(name: str, frac_in: int, log_time: float) -> Table:
@@ -251,19 +267,12 @@ def regular_gate_table(name: str, frac_in: int, log_time: float) -> Table:
     word is above 0."""
 
     def function(x: Floats) -> Floats:
-        # log2 of softplus, where softplus itself is too small for the logarithm: that of exp(x).
-        log_tau = np.where(x < -20.0, x / np.log(2.0), np.log2(np.maximum(np.logaddexp(0.0, x), 1e-300)))
-        return LOG_GATES[name](log_time - log_tau)
+        return LOG_GATES[name](log_time - _log2_softplus(x))
 
-    words = _words(np.minimum(_fit(function, Mode.DIRECT, frac_in, LOG_FRAC), 0.0))
-    table = Table("regular gate", Mode.DIRECT, words, frac_in, LOG_FRAC, ())
-    exact = function(ALL_INPUTS / 2.0**frac_in)
     # The last segment is flat: there tau is held at its ceiling, as in the table of rates.
-    inside = ALL_INPUTS[(exact > -15.5) & (ALL_INPUTS < ALL_INPUTS[-1] - 256)]
-    value = exp2_value(evaluate(table, inside, 0))
-    error = float(np.abs(value / 2.0 ** function(inside / 2.0**frac_in) - 1.0).max()) * 100.0
-    bound = Bound(f"gate {name} at regular frames: worst relative error", round(error, 5), 0.2, "%")
-    return Table("regular gate", Mode.DIRECT, words, frac_in, LOG_FRAC, (bound,))
+    inside = ALL_INPUTS[(function(ALL_INPUTS / 2.0**frac_in) > LOWEST) & (ALL_INPUTS < FLAT_FROM)]
+    text = f"gate {name} at regular frames: worst relative error"
+    return _log_table("regular gate", Mode.DIRECT, _at_most_0(function, frac_in), frac_in, function, inside, text)
 
 
 def log2_table(frac_in: int) -> Table:
@@ -276,23 +285,17 @@ def log2_table(frac_in: int) -> Table:
     words = list(_words(_fit(function, Mode.EVEN, frac_in, LOG_FRAC)))
     for index in reversed(range(SIZE - 1)):
         words[index] = max(words[index], words[index + 1] - MAX_DELTA)
-    table = Table("log2", Mode.EVEN, tuple(words), frac_in, LOG_FRAC, ())
     inside = np.arange(128 * 8, 32768 - 128)  # behind the eighth knot
-    value = exp2_value(evaluate(table, inside, 0))
-    error = float(np.abs(value / (inside / 2.0**frac_in) - 1.0).max()) * 100.0
-    bound = Bound(f"log2 of {8 * 128 / 2.0**frac_in:g} and more: worst relative error", round(error, 5), 0.2, "%")
-    return Table("log2", Mode.EVEN, tuple(words), frac_in, LOG_FRAC, (bound,))
+    text = f"log2 of {8 * 128 / 2.0**frac_in:g} and more: worst relative error"
+    return _log_table("log2", Mode.EVEN, tuple(words), frac_in, function, inside, text)
 
 
 def correction_table() -> Table:
     """log2 of the exponential pair's correction (z - 1 + e^-z) / z over q = log2 z, both in Q4.11; never above 0."""
-    words = _words(np.minimum(_fit(_log2_correction, Mode.DIRECT, LOG_FRAC, LOG_FRAC), 0.0))
-    table = Table("correction", Mode.DIRECT, words, LOG_FRAC, LOG_FRAC, ())
+    words = _at_most_0(_log2_correction, LOG_FRAC)
     inside = ALL_INPUTS[ALL_INPUTS >= -(15 << LOG_FRAC)]  # below it the correction is less than 2**-16
-    value = exp2_value(evaluate(table, inside, 0))
-    error = float(np.abs(value / 2.0 ** _log2_correction(inside / 2.0**LOG_FRAC) - 1.0).max()) * 100.0
-    bound = Bound("correction: worst relative error", round(error, 5), 0.2, "%")
-    return Table("correction", Mode.DIRECT, words, LOG_FRAC, LOG_FRAC, (bound,))
+    text = "correction: worst relative error"
+    return _log_table("correction", Mode.DIRECT, words, LOG_FRAC, _log2_correction, inside, text)
 
 
 def error_table(rtol: float, atol: float, state_frac_bits: int) -> Table:
@@ -300,16 +303,12 @@ def error_table(rtol: float, atol: float, state_frac_bits: int) -> Table:
     slowly: the tolerance is then tighter than asked for, never wider."""
 
     def scale(h: Floats) -> Floats:
-        return -np.log2(atol + rtol * h)
+        return -np.log2(atol + rtol * np.abs(h))
 
     words = list(_words(_fit(scale, Mode.EVEN, state_frac_bits, LOG_FRAC)))
     for index in range(1, SIZE):
         words[index] = max(words[index], words[index - 1] - MAX_DELTA)
-    table = Table("error scale", Mode.EVEN, tuple(words), state_frac_bits, LOG_FRAC, ())
     inside = ALL_INPUTS[np.abs(ALL_INPUTS) < 32768 - 128]
-    value = exp2_value(evaluate(table, inside, state_frac_bits))
-    exact = 2.0 ** scale(np.abs(inside) / 2.0**state_frac_bits)
-    error = float(np.abs(value / exact - 1.0).max()) * 100.0
-    limited = np.abs(np.diff(words)).max() == MAX_DELTA
-    bound = Bound("error scale: worst relative error", round(error, 5), 0.0 if limited else 0.2, "%")
-    return Table("error scale", Mode.EVEN, tuple(words), state_frac_bits, LOG_FRAC, (bound,))
+    limit = 0.0 if np.abs(np.diff(words)).max() == MAX_DELTA else 0.2
+    text = "error scale: worst relative error"
+    return _log_table("error scale", Mode.EVEN, tuple(words), state_frac_bits, scale, inside, text, limit)

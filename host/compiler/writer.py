@@ -30,7 +30,7 @@ from liquid_accel.compiler.tables import Table, activation_table
 from liquid_accel.compiler.target import Operand, Product, Target, Tracking
 from liquid_accel.errors import UserError
 from liquid_accel.rtl.formats import FLOAT_BIAS, FLOAT_MANTISSA_BITS, LOG2, TIME_WIDTH
-from liquid_accel.rtl.isa import AddSource, Cond, Control, Instruction, Keep, Space, Track
+from liquid_accel.rtl.isa import LISTS, AddSource, Cond, Control, Instruction, Keep, Space, Track
 from liquid_accel.rtl.tableaus import GATES
 
 Floats = npt.NDArray[np.float64]
@@ -39,7 +39,6 @@ Floats = npt.NDArray[np.float64]
 FLOAT_SHIFT = FLOAT_BIAS + FLOAT_MANTISSA_BITS
 LOOP_ROWS = 255  # of one loop
 WORD_BOUND = 1 << 15  # magnitude of a word about which nothing else is known
-LISTS = 4
 LIST_COLUMNS = 255  # columns that a list can hold
 
 
@@ -205,24 +204,20 @@ class Writer:
         comment: str,
         source: Slot | None = None,
         other: bool = False,
+        keep: Keep = Keep.ADD,
     ) -> list[Instruction]:
-        """A row group of act(A x + a) as `done` finishes it, A x over all columns or over those that moved; `source`
-        where x is elsewhere than the product's operand, `other` for the other half of a pair."""
+        """A row group of act(A x + a) as `done` finishes it, A x over all columns, or over those that moved where the
+        moves of x are listed; `source` where x is elsewhere than the product's operand, `other` for the other half of a
+        pair. Kept sums take part by `keep`: READ has them as they are, behind a TAKE of a list whose moves are in."""
         fields: dict[str, Any] = {"row_scaled": 1}
         if bias is not None:
             fields |= {"a": bias.row, "a_sel": AddSource.MEMORY}
         if product.kept is not None:
-            return sparse(product.matrix, finish(done, fields, to_kept(product.kept, Keep.ADD)), comment)
-        slot = source or product.source.slot
-        return dot(product.matrix, slot, finish(done, fields), self.target.lanes, comment, other)
-
-    def kept_product(self, product: Product, bias: Slot, done: Mapping[str, Any], comment: str) -> list[Instruction]:
-        """The same from the sums that are kept, with no column computed; after a TAKE of a list without entries."""
-        if product.kept is None:
-            raise ValueError(f"{comment}: no sums are kept")
-        fields: dict[str, Any] = {"row_scaled": 1, "a": bias.row, "a_sel": AddSource.MEMORY}
-        word = finish(done, fields, to_kept(product.kept, Keep.READ))
-        return sparse(product.matrix, word, comment, counted=False)
+            fields |= to_kept(product.kept, keep)
+        word = finish(done, fields)
+        if product.source.tracking is not None:
+            return sparse(product.matrix, word, comment, counted=keep != Keep.READ)
+        return dot(product.matrix, source or product.source.slot, word, self.target.lanes, comment, other)
 
     def dense(self, layer: Dense, source: Operand, out: bool = False, tracking: Tracking | None = None) -> Operand:
         """act(A x + a) into new rows of the vector memory, or with `out` to the output FIFO."""

@@ -8,7 +8,6 @@ from torch.nn import functional
 from liquid_accel.layers import Synaptic
 from liquid_accel.models.cell import Cell, inverse_softplus, spacing
 
-EPSILON = 1e-8  # of ncps, beside the denominator
 # At birth, uniform, as in ncps.
 RANGES = {
     "gleak": (0.001, 1.0), "vleak": (-0.2, 0.2), "cm": (0.4, 0.6), "w": (0.001, 1.0), "sigma": (3.0, 8.0),
@@ -76,7 +75,7 @@ class SynapticLTC(Cell):
                 opened = torch.sigmoid(p["sigma"] * v.unsqueeze(-1) - pushed)
                 numerator = inertia * v + pull + (pulled * opened).sum(1)
                 denominator = inertia + leak + (w * opened).sum(1)
-                v = torch.where(moving, numerator / (denominator + EPSILON), v)
+                v = torch.where(moving, numerator / (denominator + Synaptic.epsilon), v)
             states.append(v)
         return torch.stack(states, 1) * p["output_w"] + p["output_b"]
 

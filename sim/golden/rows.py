@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from liquid_accel.rtl.config import LiquidConfig
-from liquid_accel.rtl.formats import NORM_BITS, NORM_CLAMP
+from liquid_accel.rtl.formats import NORM_BITS, NORM_CHANGE_SHIFT, NORM_CLAMP
 from liquid_accel.rtl.isa import AddSource, Factor, Finish, Instruction, Mode, Norm, Op, Space, Status
 from liquid_accel.sim.golden import arithmetic
 from liquid_accel.sim.golden.arithmetic import HIGH, MANTISSA_ONE, Bool, Int, sat16, shift_count, split_code
@@ -21,7 +21,6 @@ from liquid_accel.sim.golden.state import Frames, State
 
 NORM_MASK = (1 << NORM_BITS) - 1
 ACCUMULATOR_LIMIT = 1 << 31
-_CHANGE_SHIFT = 4  # of the norm CHANGE_16
 _ELEMENT_SPACES = (Space.A, Space.B, Space.C, Space.S)  # in the order of the bits of e_mask
 
 
@@ -171,7 +170,7 @@ class RowUnit:
         c = state.controller
         if f.norm:
             y = np.abs(out if f.norm == Norm.OUT else change)
-            squares = np.minimum(y >> _CHANGE_SHIFT if f.norm == Norm.CHANGE_16 else y, NORM_CLAMP) ** 2
+            squares = np.minimum(y >> NORM_CHANGE_SHIFT if f.norm == Norm.CHANGE_16 else y, NORM_CLAMP) ** 2
             c.norm[index] = (c.norm[index] + squares.sum(axis=(1, 2))) & NORM_MASK
         if f.peak:
             c.peak[index] |= np.bitwise_or.reduce(np.minimum(np.abs(out), HIGH), axis=(1, 2))

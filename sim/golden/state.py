@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liquid_accel.rtl.config import LiquidConfig
-from liquid_accel.rtl.isa import Space
+from liquid_accel.rtl.isa import LISTS, Space
 from liquid_accel.sim.golden.arithmetic import Bool, Int
 from liquid_accel.sim.golden.controller import ControllerState
 from liquid_accel.sim.golden.memory import windows
@@ -50,7 +50,6 @@ class Bank:
         return chosen
 
 
-LISTS = 4
 SCALARS = 256  # words of S, and of IDX beside it
 COUNTERS = ("cycles", "rhs_evals", "accepted", "rejected", "mac_cycles", "saturations", "skipped", "status")
 _REGISTERS = (

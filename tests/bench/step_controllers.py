@@ -15,10 +15,10 @@ import numpy as np
 
 from liquid_accel import checkpoint, data
 from liquid_accel.data import Dataset
-from liquid_accel.rtl.tableaus import EXPONENTIAL_PAIRS, TABLEAUS
+from liquid_accel.rtl.tableaus import EXPONENTIAL_PAIRS, FILTERS, TABLEAUS
 from liquid_accel.shipped import shipped
 from liquid_accel.sim import reference
-from liquid_accel.sim.reference_controller import FILTERS, Controller
+from liquid_accel.sim.reference_controller import Controller
 
 TOLERANCES = np.geomspace(1.0, 5e-4, 10)
 ERRORS = (5e-2, 2e-2, 1e-2, 1e-3)

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liquid_accel.errors import UserError
-from liquid_accel.rtl.tableaus import BOGACKI_SHAMPINE32, EXPONENTIAL_PAIRS, TABLEAUS
+from liquid_accel.rtl.tableaus import BOGACKI_SHAMPINE32, EXPONENTIAL_PAIRS, FILTERS, TABLEAUS
 from liquid_accel.sim.reference_adaptive import Pair, scaled_error, solve_adaptive, time_unit
-from liquid_accel.sim.reference_controller import FILTERS, Controller, Steps, cut, default_controller
+from liquid_accel.sim.reference_controller import Controller, Steps, cut, default_controller
 from liquid_accel.sim.reference_equation import Field, Trajectory, keep
 from liquid_accel.sim.reference_kept import Kept
 from liquid_accel.sim.reference_settings import SolverSettings

@@ -28,6 +28,10 @@ def every_table() -> list[Table]:
     made = [tables.gate_table("fused"), tables.gate_table("expeuler"), tables.softplus_table(12)]
     for frac in (11, 12):
         made += [tables.tanh_table(frac, 12), tables.sigmoid_table(frac, 12), tables.rate_table(frac, 0.0, 15.98)]
+        made += [tables.lecun_tanh_table(frac, 12), tables.relu_table(frac, frac), tables.log2_table(frac)]
+        made += [tables.log_sigmoid_table(frac, mirrored) for mirrored in (False, True)]
+        made += [tables.regular_gate_table(name, frac, -2.0) for name in ("fused", "expeuler")]
+    made.append(tables.correction_table())
     return [*made, tables.tanh_table(12, 14), tables.error_table(1e-2, 1e-2, 12), tables.error_table(0.5, 1e-3, 12)]
 
 
@@ -41,8 +45,12 @@ def test_the_transcription_is_the_golden_function_unit(table: Table) -> None:
 @pytest.mark.parametrize("frac", [12, 11])
 @pytest.mark.parametrize(
     ("make", "exact"),
-    [(tables.tanh_table, np.tanh), (tables.sigmoid_table, lambda x: 1 / (1 + np.exp(-x)))],
-    ids=["tanh", "sigmoid"],
+    [
+        (tables.tanh_table, np.tanh),
+        (tables.sigmoid_table, lambda x: 1 / (1 + np.exp(-x))),
+        (tables.lecun_tanh_table, lambda x: 1.7159 * np.tanh(0.666 * x)),
+    ],
+    ids=["tanh", "sigmoid", "lecun_tanh"],
 )  # fmt: skip
 def test_activations_are_within_2_lsb_and_monotone(
     make: Callable[[int, int], Table], exact: Callable[[Floats], Floats], frac: int
@@ -136,3 +144,42 @@ def test_a_table_that_the_interpolator_cannot_follow_is_a_mistake() -> None:
     words = (0, *[1024] * 255)
     with pytest.raises(ValueError, match="256 words"):
         Table("steep", tables.Mode.ODD, words, 12, 12, ())
+
+
+@pytest.mark.parametrize("frac", [12, 11])
+def test_relu_is_exact(frac: int) -> None:
+    assert np.array_equal(golden(tables.relu_table(frac, frac), frac), np.maximum(ALL_INPUTS, 0))
+
+
+@pytest.mark.parametrize("frac", [12, 11])
+@pytest.mark.parametrize("log_time", [0.0, -2.0, 3.0, -6.0])
+@pytest.mark.parametrize(
+    ("name", "gate"), [("fused", lambda z: z / (1 + z)), ("expeuler", lambda z: -np.expm1(-z))]
+)  # fmt: skip
+def test_a_gate_of_one_step_is_within_a_fifth_of_a_percent_and_never_passes_1(
+    name: str, gate: Callable[[Floats], Floats], log_time: float, frac: int
+) -> None:
+    """From the pre-activation of tau on, up to the last segment, which is flat."""
+    values = exp2_value(golden(tables.regular_gate_table(name, frac, log_time)))
+    exact = gate(2.0**log_time / np.logaddexp(0, ALL_INPUTS / 2.0**frac))
+    inside = (exact > 2.0**-15) & (np.arange(65536) < 65280)
+    assert np.abs(values / exact - 1)[inside].max() <= 0.002
+    assert values.max() <= 1
+
+
+def test_the_correction_is_right_down_to_the_shortest_steps() -> None:
+    """(z - 1 + exp(-z)) / z cancels where z is small: checked with 50 digits."""
+    values = exp2_value(golden(tables.correction_table()))
+    with decimal.localcontext() as context:
+        context.prec = 50
+        for word in range(-30720, 32768, 97):
+            z = decimal.Decimal(2) ** (decimal.Decimal(word) / 2048)
+            exact = (z - 1 + (-z).exp()) / z
+            assert abs(values[word + 32768] / float(exact) - 1) <= 0.002, word
+    assert values.max() <= 1
+
+
+def test_log2_is_within_a_fifth_of_a_percent_behind_its_eighth_knot() -> None:
+    for frac in (8, 12):
+        values = exp2_value(golden(tables.log2_table(frac)))[32768 + 1024 : 65536 - 128]
+        assert np.abs(values / (np.arange(1024, 32768 - 128) / 2.0**frac) - 1).max() <= 0.002
