@@ -7,6 +7,7 @@ from learning the recordings by heart. `Recipe` holds the settings; their defaul
 cross-validation on the 270 training utterances of Japanese Vowels, and hold for every cell.
 """
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CELLS", "MAX_HIDDEN_SIZE", "Architecture", "Recipe", "Report", "augment", "check", "check_skipping",
-    "feature_statistics", "one_thread", "time_unit", "train_checkpoint",
+    "feature_statistics", "one_thread", "time_unit", "torch_installed", "train_checkpoint",
 ]  # fmt: skip
 
 SKIPPING = ("ltc", "ctrnn", "gru", "lstm")  # cells whose recurrent product is one of columns by the state
@@ -105,11 +106,14 @@ def check(train: Dataset, epochs: int | None) -> npt.NDArray[np.int64]:
             f"{train.name}: y holds {train.labels.max()}; expected class labels from 0 up, no more classes than the "
             f"{count} sequences"
         )
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise UserError("torch is not installed; training needs it: pip install 'liquid-accel[train]'") from None
+    if not torch_installed():
+        raise UserError("torch is not installed; training needs it: pip install 'liquid-accel[train]'")
     return train.labels
+
+
+def torch_installed() -> bool:
+    """Whether torch can be imported, without importing it."""
+    return find_spec("torch") is not None
 
 
 def check_skipping(recipe: Recipe, architecture: Architecture) -> None:

@@ -15,6 +15,7 @@ from liquid_accel.data import Dataset
 from liquid_accel.demo.run import find
 from liquid_accel.fitting import Recipe
 from liquid_accel.sim.cache import cache_folder, key, locked, prune
+from liquid_accel.training import torch_installed, train_checkpoint
 
 KEEP = 96  # checkpoints; each takes some 100 kB
 ORDER = 1  # of this file's way of training: another one trains anew
@@ -55,12 +56,8 @@ class Bench:
             if path.exists():
                 path.touch()
                 return checkpoint.load(path)
-            try:
-                import torch  # noqa: F401
-            except ImportError:
+            if not torch_installed():
                 return None
-            from liquid_accel.training import train_checkpoint
-
             note(f"training: {cell}, {hidden_size} units, seed {seed}")
             model = train_checkpoint(
                 self.train, seed=seed, epochs=self.epochs, progress=False, recipe=recipe, cell=cell,
