@@ -46,10 +46,8 @@ class CfcCell(CellWriter):
         self.cell, self.layer = cell, cell.layer
         if writer.options.threshold(cell.name) is not None:
             raise UserError(f"layer '{cell.name}' (cfc) skips no columns; expected no delta_threshold for it")
-        # Without a backbone the last head still reads h while its rows are made anew.
-        pair = cell.layer.backbone_layers == 0
-        self.h = writer.target.take(Space.VECTOR, f"{cell.name} state h", cell.size, pair=pair)
-        if pair:
+        self.h = writer.target.take(Space.VECTOR, f"{cell.name} state h", cell.size, pair=cell.in_halves)
+        if cell.in_halves:
             both_halves(writer, (self.h,), f"{cell.name} h = 0")
         else:
             writer.at_start(self.h, f"{cell.name} h = 0")

@@ -10,10 +10,8 @@ from typing import Any, Protocol
 
 from liquid_accel.compiler.builder import place, to_element, to_vector
 from liquid_accel.compiler.memory import Slot
-from liquid_accel.compiler.network import Liquid
 from liquid_accel.compiler.target import Product, Tracking
 from liquid_accel.compiler.writer import Floats, Writer
-from liquid_accel.layers import Cfc, Node
 from liquid_accel.rtl.isa import Instruction
 from liquid_accel.rtl.tableaus import IMPLICIT
 
@@ -112,14 +110,9 @@ def right_hand_side(
 
 def parity_turns(writer: Writer) -> bool:
     """Whether a layer's frame may leave the parity turned, and another layer's state with it in its other half."""
-    equations = [cell for cell in writer.network.cells if isinstance(cell, Liquid) or isinstance(cell.layer, Node)]
-    updates = [
-        cell
-        for cell in writer.network.cells
-        if not isinstance(cell, Liquid) and isinstance(cell.layer, Cfc) and not cell.layer.backbone_layers
-    ]
+    halves = [cell for cell in writer.network.cells if cell.in_halves]
     odd = writer.options.solver in IMPLICIT or writer.options.steps % 2 == 1
-    return len(equations) + len(updates) > 1 and (odd or bool(updates))
+    return len(halves) > 1 and (odd or any(cell.turns for cell in halves))
 
 
 def both_halves(writer: Writer, slots: Sequence[Slot], comment: str) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,9 @@ class Liquid:
     tau_recurrent: Floats | None
     activation: str
 
+    in_halves: ClassVar[bool] = True  # the state stands in the half that the parity says
+    turns: ClassVar[bool] = False  # a frame turns the parity once, whatever the solver and its steps
+
     @property
     def size(self) -> int:
         return len(self.bias)
@@ -73,6 +77,17 @@ class Other:
     @property
     def name(self) -> str:
         return self.layer.name
+
+    @property
+    def in_halves(self) -> bool:
+        """Whether the state stands in the half that the parity says."""
+        return isinstance(self.layer, Node) or self.turns
+
+    @property
+    def turns(self) -> bool:
+        """Whether a frame turns the parity once: without a backbone the last head of a CfC still reads h while its rows
+        are made anew."""
+        return isinstance(self.layer, Cfc) and self.layer.backbone_layers == 0
 
     @property
     def frame_macs(self) -> int:
