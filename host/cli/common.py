@@ -172,8 +172,15 @@ def check_picture(path: str | Path) -> Path:
 
 def save_picture(figure: Figure, path: Path) -> None:
     """Write a figure whole or not at all, in the format that the name says."""
+    import matplotlib
+
+    from liquid_accel.demo.style import SETTINGS
+
     form = path.suffix.lower().removeprefix(".")
-    write_whole(path, lambda temporary: figure.savefig(temporary, format=form, dpi=150))
+    # Neither a date nor random names: the same figure is the same file.
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with matplotlib.rc_context({"svg.hashsalt": SETTINGS["svg.hashsalt"]}):
+        write_whole(path, lambda temporary: figure.savefig(temporary, format=form, dpi=150, metadata=dates.get(form)))
 
 
 def save_arrays(path: Path, arrays: dict[str, Any]) -> None:

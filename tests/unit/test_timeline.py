@@ -136,3 +136,12 @@ def test_what_cannot_be_drawn_is_refused(capsys, tmp_path, flags, sentence):
     capsys.readouterr()
     assert main(["inspect", str(image), *flags]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_picture_drawn_again_is_the_same_file(tmp_path):
+    source, frames = files(tmp_path)
+    image, pictures = tmp_path / "m.liquid", [tmp_path / "a.svg", tmp_path / "b.svg"]
+    assert main(["compile", str(source), "--preset", "test", "-o", str(image)]) == 0
+    for picture in pictures:
+        assert main(["inspect", str(image), "--timeline", str(frames), "--frame", "0", "--plot", str(picture)]) == 0
+    assert pictures[0].read_bytes() == pictures[1].read_bytes()
