@@ -48,19 +48,25 @@ _RUN = (
 _STATUS = (
     "IDLE: no frame under way. Errors stay until ABORT. ILLEGAL: an instruction that does not exist; the program has "
     "stopped. IN_OVERFLOW: a word was written to a full input FIFO and lost. OUT_UNDERFLOW: an empty output FIFO was "
-    "read. MEM_BUSY: MEM_DATA was used while a frame was under way; nothing was transferred"
+    "read. MEM_BUSY: MEM_DATA was used while a frame was under way; nothing was transferred. BAD_ADDRESS: a register that "
+    "does not exist, or a word past the end of a memory, was read (as 0) or written (without effect)"
 )
 _INTERRUPTS = (
     "interrupts. OUT_READY: OUT_LEVEL >= OUT_MARK. STARVED: no frame is under way and the input FIFO holds no whole "
     "frame. ERROR: an error bit of STATUS is set"
 )
-_STATUS_FIELDS = (("IDLE", 0, 1), ("ILLEGAL", 1, 1), ("IN_OVERFLOW", 2, 1), ("OUT_UNDERFLOW", 3, 1), ("MEM_BUSY", 4, 1))
+_STATUS_FIELDS = (
+    ("IDLE", 0, 1), ("ILLEGAL", 1, 1), ("IN_OVERFLOW", 2, 1), ("OUT_UNDERFLOW", 3, 1), ("MEM_BUSY", 4, 1),
+    ("BAD_ADDRESS", 5, 1),
+)  # fmt: skip
 
 REGISTERS: tuple[Register, ...] = (
     Register("ID", 0x00, _R, f"product, 0x{PRODUCT_ID:04x}"),
     Register("VERSION", 0x01, _R, "version of the instruction set"),
     Register("CONFIG_HASH_LOW", 0x02, _R, "configuration hash"),
     Register("CONFIG_HASH_HIGH", 0x03, _R, "configuration hash"),
+    Register("CLOCK_KHZ_LOW", 0x04, _R, "the device's clock in kHz; 0 where it does not know"),
+    Register("CLOCK_KHZ_HIGH", 0x05, _R, "the device's clock in kHz"),
     Register("CONTROL", 0x08, _RW, _RUN, (("RUN", 0, 1), ("ABORT", 1, 1))),
     Register("STATUS", 0x09, _R, _STATUS, _STATUS_FIELDS),
     Register("IN_ROOM", 0x0A, _R, "words that the input FIFO takes now"),

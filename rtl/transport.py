@@ -6,6 +6,7 @@ response word, in order. A transport turns that into bursts at one register addr
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -19,6 +20,33 @@ Words = npt.NDArray[np.uint16]
 
 class TransportError(Exception):
     """The device did not answer, or what was asked of the transport cannot be carried on its bus."""
+
+
+@dataclass(frozen=True, eq=False)
+class Write:
+    """Write every word, in order, to the same register."""
+
+    address: int
+    words: npt.NDArray[np.generic] | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Read:
+    """Read a register `count` times."""
+
+    address: int
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Wait until the interrupt line is high, `timeout_s` seconds at most. Where it is not high then, the operations
+    behind it in the same transaction are not carried out."""
+
+    timeout_s: float
+
+
+Operation = Write | Read | Wait
 
 
 @runtime_checkable
@@ -44,9 +72,36 @@ class Transport(Protocol):
         """
         ...
 
+    def transact(self, operations: Sequence[Operation]) -> list[Words]:
+        """Carry out several operations, in order, in as few trips over the wire as they take.
+
+        Returns what each gave: no words for a write, those read, and for a wait one word, 1 where the interrupt is
+        high. A wait that ends with 0 is the last of the list, shorter then than `operations`.
+        """
+        ...
+
     def close(self) -> None:
         """Give the device back. A second call does nothing; any other call after it raises `TransportError`."""
         ...
+
+
+class Transactions:
+    """`Transport.transact` for a transport on which an operation costs no trip: one call after the other."""
+
+    def transact(self: Transport, operations: Sequence[Operation]) -> list[Words]:
+        """See `Transport.transact`."""
+        answers: list[Words] = []
+        for operation in operations:
+            if isinstance(operation, Write):
+                self.write(operation.address, operation.words)
+                answers.append(np.zeros(0, np.uint16))
+            elif isinstance(operation, Read):
+                answers.append(self.read(operation.address, operation.count))
+            else:
+                answers.append(np.array([self.wait(operation.timeout_s)], np.uint16))
+                if not answers[-1][0]:
+                    break
+        return answers
 
 
 def as_words(words: npt.NDArray[np.generic] | Sequence[int]) -> Words:

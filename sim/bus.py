@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liquid_accel.rtl.config import LiquidConfig
-from liquid_accel.rtl.transport import TransportError, Words, as_words, check_burst
+from liquid_accel.rtl.transport import Transactions, TransportError, Words, as_words, check_burst
 
 RESET_CYCLES = 16
 WAIT_CYCLES = 1_000_000  # the most that one call of wait() advances
@@ -27,7 +27,7 @@ def accelerator(config: LiquidConfig | None, device: Any = None) -> Any:
     return Accelerator(config)
 
 
-class SimulatedTransport(ABC):
+class SimulatedTransport(Transactions, ABC):
     """A `Transport` into a simulation. A subclass moves words and advances the clock; all else stands here.
 
     `patience` is the number of cycles without any handshake after which a burst is given up. A burst that was given up

@@ -11,14 +11,14 @@ import numpy.typing as npt
 from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.isa import ISA_VERSION, Space
 from liquid_accel.rtl.registers import PRODUCT_ID, address, mask
-from liquid_accel.rtl.transport import TransportError, Words, as_words, check_burst
+from liquid_accel.rtl.transport import Transactions, TransportError, Words, as_words, check_burst
 from liquid_accel.sim.golden.device import Device
 
 _WORD = (1 << 16) - 1
 _ADDRESS_MASK = (mask("MEM_SPACE", "HIGH") >> 8 << 16) | _WORD
 
 
-class GoldenTransport:
+class GoldenTransport(Transactions):
     """A device of `config` that computes whole batches in NumPy, when the host waits or asks for results.
 
     Sequences, cut at frames with the FIRST flag, run as one batch: right for programs in which FIRST resets whatever

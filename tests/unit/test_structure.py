@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"host": (), "rtl": ("rtl",), "sim": ("sim",), "boards": ("boards",)}
 
-TABLES = ("rtl.config", "rtl.isa", "rtl.registers", "rtl.formats", "rtl.tableaus", "rtl.transport")
+TABLES = ("rtl.config", "rtl.isa", "rtl.registers", "rtl.formats", "rtl.tableaus", "rtl.transport", "rtl.link")
 # The host's own tables, so to say: files, their checks and the errors that users read.
 FILES = (
     "errors", "version", "shipped", "checkpoint", "description", "layers", "stack", "data", "image", "files",
