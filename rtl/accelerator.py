@@ -17,19 +17,20 @@ class Accelerator(wiring.Component):
 
     request, response   streams: one response for each request, in order
     interrupt           level, see IRQ_ENABLE
+    clock_khz           what the register CLOCK_KHZ reads as; 0: unknown
     Reset of the sync domain is synchronous; where it comes from a pin, rtl/reset.py synchronises its release. ABORT
     resets the core, not the memories' contents.
     """
 
-    def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:
-        self.config, self.vendor = config, vendor
+    def __init__(self, config: LiquidConfig, vendor: str = "portable", clock_khz: int = 0) -> None:
+        self.config, self.vendor, self.clock_khz = config, vendor, clock_khz
         super().__init__(
             {"request": In(stream.Signature(REQUEST)), "response": Out(stream.Signature(16)), "interrupt": Out(1)}
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.registers = block = RegisterBlock(self.config)
+        m.submodules.registers = block = RegisterBlock(self.config, self.clock_khz)
         core = Core(self.config, self.vendor)
         m.submodules.core = ResetInserter(block.abort)(core)
         wiring.connect(m, wiring.flipped(self.request), block.request)

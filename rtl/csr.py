@@ -6,26 +6,44 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from . import registers
 from .config import LiquidConfig
-from .isa import ISA_VERSION
-from .memory import HOST_ADDRESS
+from .function_unit import SEGMENTS
+from .isa import FINISH_HALF_BITS, ISA_VERSION, ISSUE_BITS, Space
+from .memory import HOST_ADDRESS, PART
 from .transport import ADDRESS_BITS, WORD_BITS
 
 REQUEST = data.StructLayout({"write": 1, "address": ADDRESS_BITS, "data": WORD_BITS})
 
 
+def host_words(config: LiquidConfig) -> dict[Space, int]:
+    """Words of each memory as the host sees them, unused ones of padded rows included (docs/isa.md): powers of two."""
+    issue, finish = (1 << (bits // PART - 1).bit_length() for bits in (ISSUE_BITS, FINISH_HALF_BITS))
+    return {
+        Space.ISSUE: config.program_words * issue,
+        Space.FINISH: config.program_words * finish,
+        Space.WEIGHT: config.weight_words * config.weight_part_words,
+        Space.VECTOR: config.vector_rows * config.lanes,
+        Space.A: config.add_elements,
+        Space.B: config.base_elements,
+        Space.C: config.gate_elements,
+        Space.S: config.scalar_elements,
+        Space.TABLE: config.tables * SEGMENTS,
+    }
+
+
 class RegisterBlock(wiring.Component):
-    """One request, one response, in order; a response comes one cycle after its request, of MEM_DATA reads three
+    """One request, one response, in order; a response comes one cycle after its request, of a memory's word three
     cycles.
 
-    Every address answers: one without a register reads 0 and ignores writes. `request.ready` waits for the response
-    before it to be taken.
+    Every address answers: one without a register, and a word that no memory has, reads 0, ignores writes and is told
+    by STATUS. `request.ready` waits for the response before it to be taken. `clock_khz` is what CLOCK_KHZ reads as.
     """
 
-    def __init__(self, config: LiquidConfig) -> None:
-        self.config = config
+    def __init__(self, config: LiquidConfig, clock_khz: int = 0) -> None:
+        self.config, self.clock_khz = config, clock_khz
         level = range(config.fifo_words + 1)
         super().__init__(
             {
@@ -72,16 +90,22 @@ class RegisterBlock(wiring.Component):
             return request.data[low : low + bits]
 
         run, mark, enable = Signal(), Signal(len(self.out_level)), Signal(3)
-        overflow, underflow, busy = Signal(), Signal(), Signal()
+        overflow, underflow, busy, bad = Signal(), Signal(), Signal(), Signal()
         space, address = Signal(4), Signal(HOST_ADDRESS)
-        errors = Cat(self.illegal, overflow, underflow, busy)
+        errors = Cat(self.illegal, overflow, underflow, busy, bad)
+        # Whether a memory has a word at that address, each of them being a power of two long.
+        inside = Signal()
+        with m.Switch(space):
+            for kind, words in host_words(self.config).items():
+                with m.Case(kind):
+                    m.d.comb += inside.eq(address[exact_log2(words) :] == 0)
         m.d.comb += [
             self.run.eq(run),
             self.abort.eq(write & at("CONTROL") & field("CONTROL", "ABORT")),
             self.host_space.eq(space),
             self.host_address.eq(address),
             self.host_write_data.eq(request.data),
-            self.host_write.eq(write & at("MEM_DATA") & self.idle),
+            self.host_write.eq(write & at("MEM_DATA") & self.idle & inside),
             self.frames.valid.eq(write & at("IN_DATA")),
             self.frames.payload.eq(request.data),
             self.results.ready.eq(read & at("OUT_DATA")),
@@ -94,6 +118,8 @@ class RegisterBlock(wiring.Component):
             "VERSION": Const(ISA_VERSION, 16),
             "CONFIG_HASH_LOW": Const(self.config.config_hash & 0xFFFF, 16),
             "CONFIG_HASH_HIGH": Const(self.config.config_hash >> 16, 16),
+            "CLOCK_KHZ_LOW": Const(self.clock_khz & 0xFFFF, 16),
+            "CLOCK_KHZ_HIGH": Const(self.clock_khz >> 16, 16),
             "CONTROL": run,
             "STATUS": Cat(self.idle, errors),
             "IN_ROOM": self.in_room,
@@ -119,13 +145,22 @@ class RegisterBlock(wiring.Component):
                     with m.Case(registers.address(name)):
                         m.d.sync += answer.eq(value)
                 with m.Case(registers.address("MEM_DATA")):
-                    with m.If(self.idle):
+                    with m.If(self.idle & inside):
                         m.d.sync += [valid.eq(0), waiting.eq(2)]
         with m.If(at("MEM_DATA") & take):
             with m.If(~self.idle):
                 m.d.sync += busy.eq(1)
-            with m.Elif(request.write):
-                m.d.sync += address.eq(address + 1)
+            with m.Else():
+                with m.If(~inside):
+                    m.d.sync += bad.eq(1)
+                with m.If(request.write | ~inside):
+                    m.d.sync += address.eq(address + 1)
+        with m.If(take):
+            with m.Switch(request.address):
+                with m.Case(*(register.address for register in registers.REGISTERS)):
+                    pass
+                with m.Default():
+                    m.d.sync += bad.eq(1)
         with m.If(self.results.ready & ~self.results.valid):
             m.d.sync += underflow.eq(1)
         with m.If(self.frames.valid & ~self.frames.ready):
@@ -143,5 +178,5 @@ class RegisterBlock(wiring.Component):
                 with m.Case(registers.address("MEM_ADDRESS")):
                     m.d.sync += address[:16].eq(request.data)
         with m.If(self.abort):
-            m.d.sync += [run.eq(0), overflow.eq(0), underflow.eq(0), busy.eq(0)]
+            m.d.sync += [run.eq(0), overflow.eq(0), underflow.eq(0), busy.eq(0), bad.eq(0)]
         return m

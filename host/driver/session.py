@@ -21,6 +21,7 @@ ERRORS = {
     "IN_OVERFLOW": "its input FIFO ran over",
     "OUT_UNDERFLOW": "its empty output FIFO was read",
     "MEM_BUSY": "a memory was used while a frame was under way",
+    "BAD_ADDRESS": "a register or a memory's word that does not exist was used",
 }
 
 

@@ -34,15 +34,28 @@ class Device:
     # ---- Memories
 
     def store(self, space: Space | None, addresses: npt.NDArray[np.int64], words: Words) -> None:
-        """Write memory words at host addresses, in order; a space that is none takes nothing."""
+        """Write memory words at host addresses, in order; those that no memory has are reported and lost."""
         self._compute()
+        inside = self._inside(space, addresses)
         if space is not None:
-            self._machine.store(space, addresses, words)
+            self._machine.store(space, addresses[inside], words[inside])
 
     def fetch(self, space: Space | None, addresses: npt.NDArray[np.int64]) -> Words:
-        """Read memory words; a space that is none reads 0."""
+        """Read memory words; those that no memory has are reported and read 0."""
         self._compute()
-        return np.zeros(len(addresses), np.uint16) if space is None else self._machine.fetch(space, addresses)
+        inside = self._inside(space, addresses)
+        words = np.zeros(len(addresses), np.uint16)
+        if space is not None:
+            words[inside] = self._machine.fetch(space, addresses[inside])
+        return words
+
+    def _inside(self, space: Space | None, addresses: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of the addresses the memory has."""
+        size = 0 if space is None else self._machine.shared.windows[space].words
+        inside: npt.NDArray[np.bool_] = addresses < size
+        if not inside.all():
+            self.report("BAD_ADDRESS")
+        return inside
 
     # ---- Control and streams
 
@@ -59,6 +72,11 @@ class Device:
     def feed(self, words: Words) -> None:
         """Words to the input FIFO."""
         self._in.append(words.copy())
+
+    def report(self, name: str) -> None:
+        """Set an error bit of the register STATUS, after those of what has been written so far."""
+        self._compute()
+        self._errors |= mask("STATUS", name)
 
     def errors(self) -> int:
         """Error bits of the register STATUS."""

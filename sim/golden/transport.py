@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.isa import ISA_VERSION, Space
-from liquid_accel.rtl.registers import PRODUCT_ID, address, mask
+from liquid_accel.rtl.registers import PRODUCT_ID, REGISTERS, address, mask
 from liquid_accel.rtl.transport import Transactions, TransportError, Words, as_words, check_burst
 from liquid_accel.sim.golden.device import Device
 
@@ -40,13 +40,13 @@ class GoldenTransport(Transactions):
         }
 
     def write(self, address: int, words: npt.NDArray[np.generic] | Sequence[int]) -> None:
-        """Write every word, in order, to the same register; read-only and absent registers ignore it."""
+        """Write every word, in order, to the same register; read-only registers ignore it, absent ones report it."""
         burst = as_words(words)
         self._check(address, burst.size)
         if not burst.size:
             return
         if address == _MEM_DATA:
-            self._device.store(self._memory(), self._advance(burst.size), burst)
+            self._device.store(_SPACES.get(self._space), self._advance(burst.size), burst)
         elif address == _IN_DATA:
             self._device.feed(burst)
         elif address == _CONTROL:
@@ -61,14 +61,18 @@ class GoldenTransport(Transactions):
             self._mark = int(burst[-1])
         elif address == _IRQ_ENABLE:
             self._enable = int(burst[-1]) & (_OUT_READY | _STARVED | _ERROR)
+        elif address not in _KNOWN:
+            self._device.report("BAD_ADDRESS")
 
     def read(self, address: int, count: int) -> Words:
-        """Read the register `count` times; write-only and absent registers read 0."""
+        """Read the register `count` times; write-only registers read 0, absent ones report it too."""
         self._check(address, count)
         if count and address == _MEM_DATA:
-            return self._device.fetch(self._memory(), self._advance(count))
+            return self._device.fetch(_SPACES.get(self._space), self._advance(count))
         if count and address == _OUT_DATA:
             return self._device.take(count)
+        if count and address not in _KNOWN:
+            self._device.report("BAD_ADDRESS")
         return np.full(count, self._register(address) if count else 0, np.uint16)
 
     def wait(self, timeout_s: float) -> bool:
@@ -112,9 +116,6 @@ class GoldenTransport(Transactions):
             _MEM_ADDRESS: self._address & _WORD,
         }.get(address, 0)
 
-    def _memory(self) -> Space | None:
-        return _SPACES.get(self._space)
-
     def _advance(self, count: int) -> npt.NDArray[np.int64]:
         """Addresses of the next `count` accesses, which this moves on."""
         at = (self._address + np.arange(count)) & _ADDRESS_MASK
@@ -122,6 +123,7 @@ class GoldenTransport(Transactions):
         return at
 
 
+_KNOWN = {register.address for register in REGISTERS}
 _SPACES = {int(space): space for space in Space}
 _CONTROL, _STATUS, _OUT_LEVEL = address("CONTROL"), address("STATUS"), address("OUT_LEVEL")
 _OUT_MARK, _IRQ_ENABLE = address("OUT_MARK"), address("IRQ_ENABLE")

@@ -11,6 +11,9 @@ from liquid_accel.rtl import registers
 from liquid_accel.rtl.config import preset
 from liquid_accel.rtl.csr import RegisterBlock
 from liquid_accel.rtl.isa import ISA_VERSION, Space
+from liquid_accel.sim.golden.memory import windows
+
+CLOCK_KHZ = 0x1_86A7
 
 
 class Registers:
@@ -18,7 +21,7 @@ class Registers:
 
     def __init__(self) -> None:
         self.config = preset("test")
-        self.block = RegisterBlock(self.config)
+        self.block = RegisterBlock(self.config, clock_khz=CLOCK_KHZ)
         self.written: list[tuple[int, int, int]] = []  # space, address, word
         self.answers = 0
         self.ctx: Any = None
@@ -153,6 +156,7 @@ def test_errors_stay_until_abort_which_also_clears_run() -> None:
         ctx.set(block.results.valid, 0)
         assert await bench.read("OUT_DATA") == 0
         assert await bench.read("STATUS") == status["IDLE"] | status["IN_OVERFLOW"] | status["OUT_UNDERFLOW"]
+        await bench.access(0xFF)
         ctx.set(block.idle, 0)
         address = await bench.read("MEM_ADDRESS")
         await bench.write("MEM_DATA", 3)
@@ -177,11 +181,65 @@ def test_memory_accesses_move_the_address_on_and_carry() -> None:
         await bench.write("MEM_ADDRESS", 0xFFFE)
         for word in (11, 22, 33):
             await bench.write("MEM_DATA", word)
-        assert bench.written == [(Space.C, 0x3FFFE, 11), (Space.C, 0x3FFFF, 22), (Space.C, 0x40000, 33)]
         assert await bench.read("MEM_ADDRESS") == 1
         assert await bench.read("MEM_SPACE") == int(Space.C) | 0x400
-        assert await bench.read("MEM_DATA") == 0x5A5A
+        assert await bench.read("MEM_DATA") == 0
         assert await bench.read("MEM_ADDRESS") == 2
+        assert not bench.written, "a word past the end was written"
+        await bench.write("MEM_SPACE", int(Space.C))
+        await bench.write("MEM_ADDRESS", 5)
+        for word in (11, 22, 33):
+            await bench.write("MEM_DATA", word)
+        assert bench.written == [(Space.C, 5, 11), (Space.C, 6, 22), (Space.C, 7, 33)]
+        assert await bench.read("MEM_DATA") == 0x5A5A
+        assert await bench.read("MEM_ADDRESS") == 9
+
+    Registers().run(script)
+
+
+def test_what_does_not_exist_reads_0_writes_nothing_and_sets_bad_address_alone() -> None:
+    """Memories as the golden model has them, and numbers of spaces and registers that are not given to any."""
+    status = registers.mask("STATUS", "IDLE")
+    bad = status | registers.mask("STATUS", "BAD_ADDRESS")
+    last = {int(space): window.words - 1 for space, window in windows(preset("test")).items()}
+    places = [
+        (space, at, space in last and at <= last[space])
+        for space in range(16)
+        for at in {0, 0xFFFFF, last.get(space, 0), last.get(space, 0) + 1, *(1 << k for k in range(20))}
+    ]
+    absent = sorted(set(range(256)) - {register.address for register in registers.REGISTERS})
+
+    async def script(bench: Registers, ctx: Any) -> None:
+        ctx.set(bench.block.frames.ready, 1)
+        assert await bench.read("STATUS") == status
+        for space, at, there in places:
+            for data in (None, 77):
+                await bench.write("MEM_SPACE", space | at >> 16 << 8)
+                await bench.write("MEM_ADDRESS", at & 0xFFFF)
+                bench.written.clear()
+                word, _ = await bench.access(registers.address("MEM_DATA"), data)
+                assert word == (0x5A5A if there and data is None else 0)
+                assert bench.written == ([(space, at, 77)] if there and data is not None else [])
+                assert await bench.read("STATUS") == (status if there else bad)
+                assert await bench.read("MEM_ADDRESS") == (at + 1) & 0xFFFF
+                await bench.write("CONTROL", registers.mask("CONTROL", "ABORT"))
+        for address, data in product(absent, (None, 0xFFFF)):
+            assert await bench.read("STATUS") == status
+            assert (await bench.access(address, data))[0] == 0
+            assert await bench.read("STATUS") == bad
+            await bench.write("CONTROL", registers.mask("CONTROL", "ABORT"))
+        for register in registers.REGISTERS:
+            if register.name not in ("OUT_DATA", "MEM_DATA", "CONTROL"):
+                await bench.access(register.address)
+                await bench.access(register.address, 0)
+        assert await bench.read("STATUS") == status, "registers that exist"
+
+    Registers().run(script)
+
+
+def test_the_clock_is_what_the_board_says() -> None:
+    async def script(bench: Registers, ctx: Any) -> None:
+        assert await bench.read("CLOCK_KHZ_LOW") | await bench.read("CLOCK_KHZ_HIGH") << 16 == CLOCK_KHZ
 
     Registers().run(script)
 

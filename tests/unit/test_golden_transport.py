@@ -31,6 +31,7 @@ N = CONFIG.lanes
 FIRST = int(Flag.FIRST)
 RUN, ABORT = mask("CONTROL", "RUN"), mask("CONTROL", "ABORT")
 IDLE, ILLEGAL, OUT_UNDERFLOW = (mask("STATUS", name) for name in ("IDLE", "ILLEGAL", "OUT_UNDERFLOW"))
+BAD_ADDRESS = mask("STATUS", "BAD_ADDRESS")
 OUT_READY, STARVED, ERROR = (mask("IRQ_ENABLE", name) for name in ("OUT_READY", "STARVED", "ERROR"))
 
 
@@ -240,19 +241,25 @@ MEMORIES = windows(CONFIG)
 
 
 @pytest.mark.parametrize("space", list(Space))
-def test_a_memory_holds_what_was_written_and_wraps(space: Space) -> None:
+def test_a_memory_holds_what_was_written_and_ends(space: Space) -> None:
     host, window = Host(), MEMORIES[space]
     words = np.random.default_rng(int(space)).integers(0, 65536, window.words).astype(np.uint16)
     host.store(space, 0, words)
     expected = np.where(np.arange(window.words) % window.row_words < window.used_words, words, 0).tolist()
     assert host.fetch(space, 0, window.words) == expected
-    assert host.fetch(space, 3 * window.words - 1, 3) == [expected[-1], *expected[:2]]
-    host.store(space, window.words * 5 + 1, [4711])
-    assert host.fetch(space, 1, 1) == [4711]
+    assert host.get("STATUS") == IDLE, "padding is no bad address"
+    assert host.fetch(space, window.words - 1, 3) == [expected[-1], 0, 0]
+    assert host.get("STATUS") == IDLE | BAD_ADDRESS
+    assert host.get("MEM_ADDRESS") | host.get("MEM_SPACE") >> 8 << 16 == window.words + 2, "the address goes on"
+    host.put("CONTROL", ABORT)
+    assert host.get("STATUS") == IDLE
+    host.store(space, window.words * 3 + 1, [4711])
+    assert host.get("STATUS") == IDLE | BAD_ADDRESS
+    assert host.fetch(space, 0, window.words) == expected, "nothing was written"
 
 
 def test_the_layouts_of_the_memories() -> None:
-    rows = {s: (w.rows, w.row_words, w.used_words) for s, w in windows(preset("up5k")).items()}
+    rows = {s: (w.rows, w.row_words, w.used_words) for s, w in windows(preset("up5k-skip")).items()}
     assert rows == {
         Space.ISSUE: (256, 4, 3),
         Space.FINISH: (256, 4, 3),
@@ -274,16 +281,20 @@ def test_the_address_counts_up_and_carries_into_high() -> None:
     host.put("MEM_DATA", 1, 2, 3)
     assert host.get("MEM_ADDRESS") == 1
     assert host.get("MEM_SPACE") == Space.VECTOR
-    size = MEMORIES[Space.VECTOR].words
-    assert host.fetch(Space.VECTOR, size - 2, 3) == [1, 2, 3]
+    assert host.fetch(Space.VECTOR, 0, 2) == [3, 0], "the last address is followed by 0"
     host.put("MEM_SPACE", 0xFFFF)
     assert host.get("MEM_SPACE") == 0xF0F
 
 
-def test_a_space_that_is_none_reads_0() -> None:
+@pytest.mark.parametrize("space", sorted(set(range(16)) - set(Space)))
+def test_a_space_that_is_none_reads_0_and_is_told(space: int) -> None:
     host = Host()
-    host.store(12, 0, [1, 2])
-    assert host.fetch(12, 0, 2) == [0, 0]
+    for access in (lambda: host.store(space, 0, [1, 2]), lambda: host.fetch(space, 0, 2)):
+        host.put("CONTROL", ABORT)
+        assert host.get("STATUS") == IDLE
+        assert access() in (None, [0, 0])
+        assert host.get("MEM_ADDRESS") == 2
+        assert host.get("STATUS") == IDLE | BAD_ADDRESS
 
 
 # ---- Misuse
@@ -298,7 +309,27 @@ def test_read_only_registers_ignore_writes_and_write_only_ones_read_0() -> None:
             assert host.get(register.name) == before
         if register.access == Access.WRITE:
             assert host.get(register.name) == 0
-    assert host.wire.read(0xFF, 2).tolist() == [0, 0]
+    assert host.get("STATUS") == IDLE
+
+
+def test_a_register_that_is_none_reads_0_is_told_and_interrupts() -> None:
+    host = Host()
+    host.put("IRQ_ENABLE", ERROR)
+    for where in sorted(set(range(256)) - {register.address for register in REGISTERS}):
+        for write in (False, True):
+            assert not host.wire.wait(0.0)
+            if write:
+                host.wire.write(where, [1])
+            else:
+                assert host.wire.read(where, 2).tolist() == [0, 0]
+            assert host.get("STATUS") == IDLE | BAD_ADDRESS
+            assert host.wire.wait(0.0)
+            host.put("CONTROL", ABORT)
+
+
+def test_the_golden_model_has_no_clock() -> None:
+    host = Host()
+    assert (host.get("CLOCK_KHZ_LOW"), host.get("CLOCK_KHZ_HIGH")) == (0, 0)
 
 
 def test_bad_bursts_and_closed_transports_are_refused() -> None:
