@@ -35,11 +35,11 @@ class Machine:
 MACHINES = {
     "plain": Machine(
         "without column skipping",
-        preset("up5k", kept_elements=0),
+        preset("up5k"),
         AVAILABLE | {"ICESTORM_LC": 4600, "ICESTORM_RAM": 28},
     ),
     # With kept sums, lists and three block RAMs more it takes what the part has.
-    "skipping": Machine("with column skipping", preset("up5k"), AVAILABLE),
+    "skipping": Machine("with column skipping", preset("up5k-skip"), AVAILABLE),
 }
 
 

@@ -58,7 +58,8 @@ def compile(
     config: LiquidConfig | str | None = None,
     **options: Any,
 ) -> Image:
-    """The image of a model for a machine of `config`, or of the preset of that name, by default up5k.
+    """The image of a model for a machine of `config`, or of the preset of that name, by default up5k; where columns are
+    to be skipped and that preset keeps no sums, of the one that stands for it (up5k-skip).
 
     `model` is a checkpoint, the file that holds one, or a torch `LiquidClassifier`, which takes its features as they
     are and counts time in frames. `calibration`, frames x (sequences, time, features) or a `Dataset`, shows what values
@@ -85,6 +86,8 @@ def compile(
 
         calibration = from_arrays({"x": np.asarray(calibration)}, name="calibration")
     checkpoint = _checkpoint(model, calibration)
+    if isinstance(config, str):
+        config = settings.preset(config)
     return compile_image(checkpoint, calibration=calibration, config=_config(config), options=settings)
 
 

@@ -105,8 +105,10 @@ PRESETS: dict[str, LiquidConfig] = {
     "test": LiquidConfig(
         lanes=4, vector_rows=64, weight_words=1024, add_elements=128, base_elements=64, gate_elements=64
     ),
-    # iCE40UP5K: 8 DSPs, 30 block RAMs, weights in the four SPRAMs.
-    "up5k": LiquidConfig(),
+    # iCE40UP5K: 8 DSPs, 30 block RAMs, weights in the four SPRAMs. With its link it fills the part, so that boards carry
+    # no kept sums; with them the machine fits alone, for a system that has a bus of its own.
+    "up5k": LiquidConfig(base_elements=512, kept_elements=0),
+    "up5k-skip": LiquidConfig(),
     "ecp5": LiquidConfig(
         lanes=16,
         weight_words=4096,
@@ -127,6 +129,10 @@ PRESETS: dict[str, LiquidConfig] = {
         kept_elements=1024,
     ),
 }
+
+
+# The preset with kept sums that stands for one without them where columns are to be skipped.
+SKIPPING = {"up5k": "up5k-skip"}
 
 
 def preset(name: str, **changes: int) -> LiquidConfig:

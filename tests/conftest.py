@@ -17,7 +17,7 @@ def lanes() -> int:
 @pytest.fixture(scope="session")
 def config(lanes: int) -> LiquidConfig:
     """The default configuration with `lanes` lanes."""
-    return preset("up5k", lanes=lanes)
+    return preset("up5k-skip", lanes=lanes)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def add(subparsers: Subparsers) -> None:
 
     text = "measure accuracy, cycles and multiplications beside gated networks and other libraries"
     parser = subcommand(subparsers, "bench", run, text, EXAMPLE)
-    add_machine(parser)
+    add_machine(parser, default="up5k-skip")
     parser.add_argument(
         "--quick", action="store_true", help="a few settings, some utterances, short training: no figures to cite"
     )

@@ -90,17 +90,17 @@ def _threshold(value: str, text: str) -> float:
     return found
 
 
-def add_machine(parser: argparse.ArgumentParser) -> None:
+def add_machine(parser: argparse.ArgumentParser, default: str = "up5k") -> None:
     """Add `--preset` and `--lanes`."""
-    parser.add_argument("--preset", default="up5k", choices=tuple(PRESETS), help="the machine (default: up5k)")
+    parser.add_argument("--preset", default=default, choices=tuple(PRESETS), help=f"the machine (default: {default})")
     parser.add_argument("--lanes", type=int, metavar="N", help=f"its lanes, one of {', '.join(map(str, LANES))}")
 
 
-def machine(arguments: argparse.Namespace) -> LiquidConfig:
-    """The configuration that the arguments ask for. Raises `UserError`."""
+def machine(arguments: argparse.Namespace, options: CompileOptions | None = None) -> LiquidConfig:
+    """The configuration that the arguments ask for, with kept sums where the options do. Raises `UserError`."""
     changes = {} if arguments.lanes is None else {"lanes": arguments.lanes}
     try:
-        return preset(arguments.preset, **changes)
+        return preset(options.preset(arguments.preset) if options else arguments.preset, **changes)
     except ValueError as error:
         name = next((name for name in changes if str(error).startswith(name)), None)
         flag = f"--preset {arguments.preset}" if name is None else f"--{name.replace('_', '-')} {changes[name]}"
@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = compile_options(arguments)
     if ":" in arguments.model and not Path(arguments.model).exists():
         raise UserError(f"{arguments.model}: only .safetensors checkpoints are read at present; expected one of those")
-    config = machine(arguments)
+    config = machine(arguments, settings)
     output = check_output(arguments.output, "the image")
     model = checkpoint.load(arguments.model)
     _check_equations(arguments, model)

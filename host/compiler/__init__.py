@@ -24,7 +24,8 @@ def compile(
     config: LiquidConfig | None = None,
     options: CompileOptions | None = None,
 ) -> Image:
-    """Compile a checkpoint (or the file that holds one) for a machine of `config`, by default the preset up5k.
+    """Compile a checkpoint (or the file that holds one) for a machine of `config`, by default the preset up5k, or
+    up5k-skip where the options ask for kept sums.
 
     `calibration` shows the compiler what values occur; without it, data are drawn from the ranges that the checkpoint
     stores. Raises `UserError` for a layer that no program can be made for, a model that does not fit, a damaged file.
@@ -35,4 +36,5 @@ def compile(
         from liquid_accel import checkpoint
 
         model = checkpoint.load(model)
-    return backend.build(model, calibration, config or preset("up5k"), options or CompileOptions())
+    options = options or CompileOptions()
+    return backend.build(model, calibration, config or preset(options.preset("up5k")), options)

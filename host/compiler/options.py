@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from liquid_accel.errors import UserError
+from liquid_accel.rtl.config import SKIPPING
 from liquid_accel.rtl.tableaus import (
     EXPONENTIAL_PAIRS,
     FILTERS,
@@ -166,6 +167,16 @@ class CompileOptions:
     def tolerant(self) -> bool:
         """Whether something is held to a tolerance."""
         return self.adaptive or self.solver in IMPLICIT
+
+    @property
+    def keeps_sums(self) -> bool:
+        """Whether the program asks for a machine that keeps the sums of products."""
+        thresholds = [self.delta_threshold, *self.delta_thresholds.values()]
+        return self.solver in EXPONENTIAL_PAIRS or any(threshold is not None for threshold in thresholds)
+
+    def preset(self, name: str) -> str:
+        """The preset `name`, or the one with kept sums that stands for it where they are asked for."""
+        return SKIPPING.get(name, name) if self.keeps_sums else name
 
     def threshold(self, layer: str) -> float | None:
         """Below which moves the columns of a layer's products are skipped."""

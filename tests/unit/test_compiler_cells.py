@@ -61,7 +61,7 @@ def compiled(
     model: Checkpoint, frames: Dataset, options: CompileOptions | None = None, config: LiquidConfig | None = None
 ) -> Image:
     """For the smallest board, calibrated with the frames that it will run on."""
-    return compile(model, calibration=frames, config=config or preset("up5k"), options=options)
+    return compile(model, calibration=frames, config=config or preset("up5k-skip"), options=options)
 
 
 def errors(
@@ -79,7 +79,7 @@ def errors(
 @pytest.mark.parametrize("cell", UPDATED)
 def test_a_cell_follows_the_float_reference_of_the_quantised_network(cell: str, size: int, lanes: int) -> None:
     model, frames = cell_model(UPDATED[cell], size), toy_data(dt=IRREGULAR)
-    image = compile(model, calibration=frames, config=preset("up5k", lanes=lanes))
+    image = compile(model, calibration=frames, config=preset("up5k-skip", lanes=lanes))
     run = run_golden(image, frames, check_hazards=True)
     assert errors(model, image, run, frames) < STATE_TOLERANCE
     assert np.array_equal(run.counters["rhs_evals"], run.inside)  # at dt = 0 too
@@ -120,7 +120,7 @@ def test_a_threshold_of_0_changes_no_bit(
     """With lists of x and h, and behind a linear layer of h alone."""
     model, frames = cell_model(UPDATED[cell], 13, before=before, before_activation=activation), toy_data()
     images = [
-        compiled(model, frames, CompileOptions(delta_threshold=threshold), preset("up5k", lanes=lanes))
+        compiled(model, frames, CompileOptions(delta_threshold=threshold), preset("up5k-skip", lanes=lanes))
         for threshold in (None, 0.0)
     ]
     whole, kept = (run_golden(image, frames, check_hazards=True) for image in images)
@@ -191,7 +191,7 @@ NODE = Node("cell", ("tanh", None))
 def test_fixed_steps_of_a_neural_ode_follow_the_float_reference(solver: str, lanes: int) -> None:
     model, frames = cell_model(NODE, 13), toy_data(dt=IRREGULAR / 4)
     options = CompileOptions(solver=solver, steps=2)
-    image = compiled(model, frames, options, preset("up5k", lanes=lanes))
+    image = compiled(model, frames, options, preset("up5k-skip", lanes=lanes))
     run = run_golden(image, frames, check_hazards=True)
     assert errors(model, image, run, frames, solver, 2) < STATE_TOLERANCE
     stages = FIXED_TABLEAUS[solver].stages

@@ -16,20 +16,20 @@ from liquid_accel.rtl.config import preset
 
 def test_a_model_too_large_says_by_how_much() -> None:
     with pytest.raises(UserError, match=r"does not fit.*base_elements 384 needed, 256 there, 128 too few.*expected"):
-        compile(toy_model(size=128), calibration=toy_data(), config=preset("up5k"))
+        compile(toy_model(size=128), calibration=toy_data(), config=preset("up5k-skip"))
     with pytest.raises(UserError, match="weight_words"):
-        compile(toy_model(size=60), calibration=toy_data(), config=preset("up5k", weight_words=256))
+        compile(toy_model(size=60), calibration=toy_data(), config=preset("up5k-skip", weight_words=256))
     with pytest.raises(UserError, match="tables 3 needed, 2 there, 1 too few"):
-        compile(toy_model(), calibration=toy_data(), config=preset("up5k", tables=2))
+        compile(toy_model(), calibration=toy_data(), config=preset("up5k-skip", tables=2))
     with pytest.raises(UserError, match="program_words"):
-        compile(toy_model(), options=CompileOptions(steps=16), config=preset("up5k", program_words=32))
+        compile(toy_model(), options=CompileOptions(steps=16), config=preset("up5k-skip", program_words=32))
 
 
 def test_frames_that_the_fifos_cannot_hold_are_refused() -> None:
     with pytest.raises(UserError, match="a frame has 75 words with its header; expected at most fifo_words = 64"):
-        compile(toy_model(features=70), config=preset("up5k", fifo_words=64))
+        compile(toy_model(features=70), config=preset("up5k-skip", fifo_words=64))
     with pytest.raises(UserError, match="words of output; expected at most half of fifo_words = 64"):
-        compile(toy_model(classes=60), config=preset("up5k", fifo_words=64))
+        compile(toy_model(classes=60), config=preset("up5k-skip", fifo_words=64))
 
 
 @pytest.mark.parametrize(

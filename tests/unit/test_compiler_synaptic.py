@@ -56,7 +56,7 @@ def synaptic_model(
 
 
 def machine(lanes: int, **changes: Any) -> LiquidConfig:
-    return preset("up5k", lanes=lanes, **changes)
+    return preset("up5k-skip", lanes=lanes, **changes)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_16_units_fit_the_smallest_part_and_an_update_costs_what_its_synapses_do
     """8 lanes: a row of 8 synapses takes 11 cycles for the function and 8 in each of the two sums."""
     frames = toy_data(features=12)
     model = synaptic_model(16, 12, density)
-    image = compile(model, calibration=frames, config=preset("up5k"))
+    image = compile(model, calibration=frames, config=preset("up5k-skip"))
     assert len(image.program()) <= 100
     assert image.rhs_macs == 2 * (model.tensors["ltc.mask"] != 0).sum()
     assert image.frame_macs == 2 * (model.tensors["ltc.sensory_mask"] != 0).sum()
