@@ -48,8 +48,8 @@ _RUN = (
 _STATUS = (
     "IDLE: no frame under way. Errors stay until ABORT. ILLEGAL: an instruction that does not exist; the program has "
     "stopped. IN_OVERFLOW: a word was written to a full input FIFO and lost. OUT_UNDERFLOW: an empty output FIFO was "
-    "read. MEM_BUSY: MEM_DATA was used while a frame was under way; nothing was transferred. BAD_ADDRESS: a register that "
-    "does not exist, or a word past the end of a memory, was read (as 0) or written (without effect)"
+    "read. MEM_BUSY: MEM_DATA was used while a frame was under way; nothing was transferred. BAD_ADDRESS: a register "
+    "that does not exist, or a word past the end of a memory, was read (as 0) or written (without effect)"
 )
 _INTERRUPTS = (
     "interrupts. OUT_READY: OUT_LEVEL >= OUT_MARK. STARVED: no frame is under way and the input FIFO holds no whole "
