@@ -105,8 +105,8 @@ PRESETS: dict[str, LiquidConfig] = {
     "test": LiquidConfig(
         lanes=4, vector_rows=64, weight_words=1024, add_elements=128, base_elements=64, gate_elements=64
     ),
-    # iCE40UP5K: 8 DSPs, 30 block RAMs, weights in the four SPRAMs. With its link it fills the part, so that boards carry
-    # no kept sums; with them the machine fits alone, for a system that has a bus of its own.
+    # iCE40UP5K: 8 DSPs, 30 block RAMs, weights in the four SPRAMs. With its link it fills the part, so that boards
+    # carry no kept sums; with them the machine fits alone, for a system that has a bus of its own.
     "up5k": LiquidConfig(base_elements=512, kept_elements=0),
     "up5k-skip": LiquidConfig(),
     "ecp5": LiquidConfig(
