@@ -22,6 +22,13 @@ class TransportError(Exception):
     """The device did not answer, or what was asked of the transport cannot be carried on its bus."""
 
 
+class DeviceLost(TransportError):
+    """The device was reset or unplugged, it fell silent, or another host spoke to it: its memories and states are lost.
+
+    Nothing more is carried out until the transport is opened again (`reopen`, where it has one) and the image loaded.
+    """
+
+
 @dataclass(frozen=True, eq=False)
 class Write:
     """Write every word, in order, to the same register."""
