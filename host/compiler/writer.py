@@ -125,7 +125,8 @@ class Writer:
         threshold = threshold or 0.0
         if not self.target.config.column_skip:
             raise UserError(
-                "a threshold for column skipping asks for a machine that keeps sums; expected one with kept_elements, such as up5k-skip"
+                "a threshold for column skipping asks for a machine that keeps sums; expected one with kept_elements, "
+                "such as up5k-skip"
             )
         if len(self._lists) == LISTS:
             raise UserError(f"{name} would be list {LISTS + 1} of moved columns; expected at most {LISTS}")
