@@ -22,6 +22,9 @@ class Decoder:
     `feed` takes words in portions of any size. Per frame there are then a row in `outputs` (words), in `counters` (in
     the order of COUNTERS), in `states` (words), and any number of rows (frame, flags, step code, norm) in `steps`. A
     frame whose budget was used up is in `lags`, with the ticks that it did not get to and the norm of its last step.
+
+    `release` hands out the oldest frame, so that a stream without end takes no memory: `done` and `frames` count those
+    that are held, `finished` and `started` all that ever were.
     """
 
     image: Image
@@ -32,9 +35,10 @@ class Decoder:
     states: list[list[int]] = field(default_factory=list)
     steps: list[tuple[int, int, int, int]] = field(default_factory=list)
     lags: dict[int, tuple[int, int]] = field(default_factory=dict)
-    _pending: list[int] = field(default_factory=list)
+    _pending: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
     _at: int = 0  # of the next section in _pending
     _taken: int = 0  # words in finished sections
+    _released: int = 0  # frames
 
     @property
     def done(self) -> int:
@@ -46,29 +50,73 @@ class Decoder:
         return self.done == self.frames
 
     @property
+    def finished(self) -> int:
+        """Frames that were here in full."""
+        return self._released + self.done
+
+    @property
+    def started(self) -> int:
+        """Frames that were asked for."""
+        return self._released + self.frames
+
+    @property
     def frame_words(self) -> int:
         """Words of a frame without step records and lag."""
         return 1 + self.image.output_words + isa.TRAILER_WORDS + (1 + self.image.state_words if self.traced else 0)
 
-    @property
-    def least_words_left(self) -> int:
-        """Words that are certain to come still; there may be more where frames are traced or cut short."""
-        left = (self.frames - len(self.outputs)) * (1 + self.image.output_words)
-        left += (self.frames - len(self.counters)) * isa.TRAILER_WORDS
+    def words_left(self, frames: int) -> int:
+        """Words that are certain to come still of the first `frames` ever; there may be more, where frames are traced
+        or cut short."""
+        frames -= self._released
+        left = (frames - len(self.outputs)) * (1 + self.image.output_words)
+        left += (frames - len(self.counters)) * isa.TRAILER_WORDS
         if self.traced:
-            left += (self.frames - len(self.states)) * (1 + self.image.state_words)
+            left += (frames - len(self.states)) * (1 + self.image.state_words)
         return left - (len(self._pending) - self._at)
 
     def feed(self, words: npt.NDArray[np.uint16]) -> None:
         """Take words as they came. Raises `DeviceError` where they are not what a device may send."""
-        self._pending = self._pending[self._at :] + words.tolist()
+        held = self._pending[self._at :]
+        self._pending = np.concatenate([held, words]) if held.size else words
         self._at = 0
-        while self._at < len(self._pending) and self._section():
+        while self._at < len(self._pending) and (self._whole_frames() or self._section()):
             pass
+
+    def release(self) -> "Decoder":
+        """The oldest frame, which is forgotten here, as a decoder that is complete."""
+        one = Decoder(self.image, 1, self.traced, [self.outputs.pop(0)], [self.counters.pop(0)])
+        if self.traced:
+            one.states.append(self.states.pop(0))
+            one.steps += [step for step in self.steps if step[0] == 0]
+            self.steps = [(frame - 1, flags, code, norm) for frame, flags, code, norm in self.steps if frame]
+        if self.lags:
+            one.lags |= {0: self.lags.pop(0)} if 0 in self.lags else {}
+            self.lags = {frame - 1: lag for frame, lag in self.lags.items()}
+        self.frames -= 1
+        self._released += 1
+        return one
+
+    def _whole_frames(self) -> bool:
+        """Take plain frames that are here whole, all at once; false where there is none."""
+        count = min((len(self._pending) - self._at) // self.frame_words, self.frames - len(self.counters))
+        if self.traced or count < 1 or len(self.outputs) != len(self.counters):
+            return False
+        size, vector = self.frame_words, 1 + self.image.output_words
+        rows = self._pending[self._at : self._at + count * size].reshape(count, size)
+        sound = (rows[:, 0] == isa.MARK_VECTOR | self.image.output_words) & (
+            rows[:, vector] & isa.MARK_MASK == isa.MARK_DONE
+        )
+        if not sound.all():
+            rows = rows[: int(sound.argmin())]
+        self.outputs += rows[:, 1:vector].tolist()
+        self.counters += map(self._counters, rows[:, vector:].tolist())
+        self._at += rows.size
+        self._taken += rows.size
+        return len(rows) > 0
 
     def _section(self) -> bool:
         """Take one section; false where it is not whole yet."""
-        mark = self._pending[self._at]
+        mark = int(self._pending[self._at])
         if len(self.outputs) == self.done:  # before the output vector
             if mark == isa.MARK_LAG and self.done < self.frames and self.done not in self.lags:
                 section = self._take(isa.LAG_WORDS)
@@ -89,12 +137,15 @@ class Decoder:
                 raise self._odd(mark, "a trailer")
             section = self._take(isa.TRAILER_WORDS)
             if section:
-                head, c_low, c_high, rhs, accepted, rejected, m_low, m_high, saturated, s_low, s_high = section
-                cycles, macs = c_low | c_high << 16, m_low | m_high << 16
-                skipped = (s_low | s_high << 16) * self.image.config.lanes
-                self.counters.append((head & ~isa.MARK_MASK, cycles, rhs, accepted, rejected, macs, saturated, skipped))
+                self.counters.append(self._counters(section))
             return bool(section)
         return self._vector(mark, self.image.state_words, self.states, "state vector")
+
+    def _counters(self, trailer: list[int]) -> tuple[int, ...]:
+        head, c_low, c_high, rhs, accepted, rejected, m_low, m_high, saturated, s_low, s_high = trailer
+        cycles, macs = c_low | c_high << 16, m_low | m_high << 16
+        skipped = (s_low | s_high << 16) * self.image.config.lanes
+        return head & ~isa.MARK_MASK, cycles, rhs, accepted, rejected, macs, saturated, skipped
 
     def _vector(self, mark: int, size: int, into: list[list[int]], what: str) -> bool:
         if mark != isa.MARK_VECTOR | size or self.complete:
@@ -107,13 +158,13 @@ class Decoder:
     def _take(self, count: int) -> list[int]:
         if len(self._pending) < self._at + count:
             return []
-        section = self._pending[self._at : self._at + count]
+        section: list[int] = self._pending[self._at : self._at + count].tolist()
         self._at += count
         self._taken += count
         return section
 
     def _odd(self, mark: int, expected: str) -> DeviceError:
         return DeviceError(
-            f"the device's output stream is out of step at frame {self.done}: word {self._taken} is 0x{mark:04x}, "
+            f"the device's output stream is out of step at frame {self.finished}: word {self._taken} is 0x{mark:04x}, "
             f"expected {expected}"
         )

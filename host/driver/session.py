@@ -1,156 +1,150 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Registers, memories and FIFOs of a device over a transport: what keeps both FIFOs busy and never waits for ever."""
+"""Registers, memories and the program of a device, a transaction at a time; never waits for ever."""
 
+from __future__ import annotations
+
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from liquid_accel.driver.decode import Decoder
-from liquid_accel.driver.errors import DeviceError
+from liquid_accel.driver.errors import DeviceError, DeviceGone
 from liquid_accel.rtl import isa, registers
-from liquid_accel.rtl.transport import Transport, TransportError
+from liquid_accel.rtl.transport import DeviceLost, Operation, Read, Transport, TransportError, Wait, Write
 
 Words = npt.NDArray[np.uint16]
 PATIENCE_S = 60.0
-WAIT_S = 1.0
-BURST = 64  # words; what has become free since a burst is worth another one only if it is as much as this
+WAIT_S = 1.0  # of one wait: a call that is cancelled ends after that
+UNLIMITED = 0xFFFF  # IN_ROOM of a device that takes whatever is sent, the golden model
 ERRORS = {
     "ILLEGAL": "an instruction that does not exist",
     "IN_OVERFLOW": "its input FIFO ran over",
     "OUT_UNDERFLOW": "its empty output FIFO was read",
     "MEM_BUSY": "a memory was used while a frame was under way",
-    "BAD_ADDRESS": "a register or a memory's word that does not exist was used",
+    "BAD_ADDRESS": "a register or a word of a memory that does not exist was used",
 }
+_ERRORS = {registers.mask("STATUS", name): text for name, text in ERRORS.items()}
+_ANY_ERROR = sum(_ERRORS)
+# Reading on past an error finds the FIFO empty, so that this one says nothing beside another.
+_CONSEQUENCE = registers.mask("STATUS", "OUT_UNDERFLOW")
+_IDLE = registers.mask("STATUS", "IDLE")
+_RUN, _ABORT = registers.mask("CONTROL", "RUN"), registers.mask("CONTROL", "ABORT")
+_INTERRUPTS = registers.mask("IRQ_ENABLE", "OUT_READY") | registers.mask("IRQ_ENABLE", "ERROR")
+
+READ_STATUS = Read(registers.address("STATUS"))
+READ_CONTROL = Read(registers.address("CONTROL"))
+READ_LEVEL = Read(registers.address("OUT_LEVEL"))
+IN_DATA, OUT_DATA = registers.address("IN_DATA"), registers.address("OUT_DATA")
 
 
 class Session:
-    """A device behind `transport`; where no frame is taken or finished for `patience_s` seconds it counts as stuck."""
+    """A device behind `transport`; what does not move for `patience_s` seconds counts as stuck.
+
+    `stop`, where set, and `closing` end what is under way within WAIT_S.
+    """
 
     def __init__(self, transport: Transport, patience_s: float = PATIENCE_S) -> None:
         self._transport = transport
         self.patience_s = patience_s
+        self.stop: threading.Event | None = None
+        self.closing = False
+        self._mark = 0  # what OUT_MARK holds; 0: not known
 
-    # ---- Registers and memories --------------------------------------------------------------------------------
-
-    def read(self, name: str) -> int:
-        """Read a register."""
-        return int(self.read_burst(name, 1)[0])
-
-    def write(self, name: str, value: int) -> None:
-        """Write a register."""
-        self.write_burst(name, np.array([value], np.uint16))
-
-    def read_burst(self, name: str, count: int) -> Words:
-        """Read a register `count` times. Raises `DeviceError`."""
+    def transact(self, operations: Sequence[Operation]) -> list[Words]:
+        """What a transport answers, in number and lengths as asked for. Raises `DeviceError`."""
         try:
-            words = self._transport.read(registers.address(name), count)
+            answers = self._transport.transact(operations)
+        except DeviceLost as error:
+            raise DeviceGone(f"the device was lost: {error}") from error
         except TransportError as error:
-            raise DeviceError(f"the device does not answer: {error}") from error
-        if len(words) != count:
-            raise DeviceError(f"the device answered {len(words)} of {count} reads of {name}")
-        return words
+            raise DeviceGone(f"the device does not answer: {error}") from error
+        for operation, words in zip(operations, answers):
+            wanted = operation.count if isinstance(operation, Read) else int(isinstance(operation, Wait))
+            if len(words) != wanted:
+                raise DeviceError(f"the device answered with {len(words)} words where {wanted} were asked for")
+        if len(answers) != len(operations):
+            late = 0 < len(answers) < len(operations) and isinstance(operations[len(answers) - 1], Wait)
+            if not late or answers[-1][0]:
+                raise DeviceError(f"the device answered {len(answers)} of {len(operations)} operations")
+        return answers
 
-    def write_burst(self, name: str, words: Words) -> None:
-        """Write every word to the same register. Raises `DeviceError`."""
-        try:
-            self._transport.write(registers.address(name), words)
-        except TransportError as error:
-            raise DeviceError(f"the device does not answer: {error}") from error
+    def values(self, *names: str) -> list[int]:
+        """Registers, read in one transaction."""
+        return [int(words[0]) for words in self.transact([Read(registers.address(name)) for name in names])]
 
-    def write_memory(self, space: isa.Space, words: Words, address: int = 0) -> None:
-        """Write a memory from `address` on."""
-        self._point(space, address)
-        self.write_burst("MEM_DATA", words)
+    def interrupted(self) -> None:
+        """Raise `DeviceError` where the call under way shall end."""
+        if self.closing or (self.stop is not None and self.stop.is_set()):
+            raise DeviceError(f"the call was {'ended: the device is being closed' if self.closing else 'cancelled'}")
 
-    def read_memory(self, space: isa.Space, count: int, address: int = 0) -> Words:
-        """Read a memory from `address` on."""
-        self._point(space, address)
-        return self.read_burst("MEM_DATA", count)
+    # ---- Memories ----------------------------------------------------------------------------------------------
 
-    def _point(self, space: isa.Space, address: int) -> None:
-        high = registers.field_low("MEM_SPACE", "HIGH")
-        self.write("MEM_SPACE", int(space) << registers.field_low("MEM_SPACE", "SPACE") | (address >> 16) << high)
-        self.write("MEM_ADDRESS", address & 0xFFFF)
+    def write_memories(self, sections: Mapping[isa.Space, Words]) -> None:
+        """Write memories, each from its address 0 on."""
+        operations: list[Operation] = []
+        for space, words in sections.items():
+            operations += [*_point(space), Write(_MEM_DATA, words)]
+        self.transact(operations)
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for the interrupt."""
-        try:
-            return self._transport.wait(seconds)
-        except TransportError as error:
-            raise DeviceError(f"the device does not answer: {error}") from error
+    def read_memories(self, sizes: Mapping[isa.Space, int]) -> dict[isa.Space, Words]:
+        """The first words of memories, and no error of the device meanwhile."""
+        operations: list[Operation] = []
+        for space, size in sizes.items():
+            operations += [*_point(space), Read(_MEM_DATA, size)]
+        answers = self.transact([*operations, READ_STATUS])
+        self.check(int(answers[-1][0]))
+        return dict(zip(sizes, answers[2::3]))
 
     # ---- The program -------------------------------------------------------------------------------------------
 
-    def abort(self) -> None:
-        """End everything at once, and wait until the device is idle."""
-        self.write("CONTROL", registers.mask("CONTROL", "ABORT"))
+    def abort(self) -> int:
+        """End everything at once, and wait until the device is idle; returns the room of its empty input FIFO."""
+        self._mark = 0
+        first: list[Operation] = [Write(registers.address("CONTROL"), [_ABORT])]
         deadline = time.monotonic() + self.patience_s
-        while not self.read("STATUS") & registers.mask("STATUS", "IDLE"):
+        while True:
+            status, room = self.transact([*first, READ_STATUS, Read(registers.address("IN_ROOM"))])[-2:]
+            if int(status[0]) & _IDLE:
+                return int(room[0])
+            first = []
+            self.interrupted()
             if time.monotonic() > deadline:
                 raise DeviceError(f"the device is not idle {self.patience_s:g} s after an abort")
 
     def start(self) -> None:
-        """Start the program; it waits for its first frame."""
-        self.write("CONTROL", registers.mask("CONTROL", "RUN"))
+        """Start the program; it waits for its first frame. The interrupt says that words, or an error, have come."""
+        enable = Write(registers.address("IRQ_ENABLE"), [_INTERRUPTS])
+        self.transact([enable, Write(registers.address("CONTROL"), [_RUN])])
 
-    def check(self) -> None:
-        """Raise `DeviceError` where the device reports an error."""
-        status = self.read("STATUS")
-        found = [text for name, text in ERRORS.items() if status & registers.mask("STATUS", name)]
+    def mark(self, words: int) -> tuple[Operation, ...]:
+        """What has to be written for the interrupt to come when `words` wait in the output FIFO: nothing, mostly."""
+        if words == self._mark:
+            return ()
+        self._mark = words
+        return (Write(registers.address("OUT_MARK"), [words]),)
+
+    def check(self, status: int) -> None:
+        """Raise `DeviceError` where the word of STATUS reports an error."""
+        found = status & _ANY_ERROR
         if found:
-            raise DeviceError(f"the device reports an error: {'; '.join(found)} (STATUS 0x{status:04x})")
+            causes = found & ~_CONSEQUENCE or found
+            text = "; ".join(text for bit, text in _ERRORS.items() if causes & bit)
+            raise DeviceError(f"the device reports an error: {text} (STATUS 0x{status:04x})")
 
-    def _fill(self, words: Words) -> int:
-        """Send as many of `words` as fit, in bursts while they are long; returns how many."""
-        sent = 0
-        while sent < words.size:
-            burst = min(self.read("IN_ROOM"), words.size - sent)
-            if burst:
-                self.write_burst("IN_DATA", words[sent : sent + burst])
-            sent += burst
-            if burst < BURST:
-                break
-        return sent
+    def waiting(self) -> tuple[int, int]:
+        """STATUS and OUT_LEVEL of a device that lets wait for it. Raises `DeviceError` where it waits in vain."""
+        status, control, level = (int(words[0]) for words in self.transact([READ_STATUS, READ_CONTROL, READ_LEVEL]))
+        self.check(status)
+        if not control & _RUN:
+            raise DeviceGone("the device was reset: its program has stopped")
+        return status, level
 
-    def exchange(
-        self, words: Words, decoder: Decoder, fifo_words: int, progress: Callable[[int], None] | None = None
-    ) -> None:
-        """Send `words` and feed what comes back to `decoder` until it is complete.
 
-        Sends whatever fits, then sleeps until a good part of the output FIFO is full or the device starves.
-        `progress` is told the number of finished frames. Raises `DeviceError`.
-        """
-        ready, starved, error = (registers.mask("IRQ_ENABLE", f) for f in ("OUT_READY", "STARVED", "ERROR"))
-        sent, said = 0, -1
-        settings: tuple[int, int] | None = None
-        deadline = time.monotonic() + self.patience_s
-        while not decoder.complete:
-            moved = self._fill(words[sent:])
-            sent += moved
-            # A quarter of the FIFO leaves the device room to go on while the host wakes up.
-            mark = max(1, min(fifo_words // 4, decoder.least_words_left))
-            wanted = mark, ready | error | (starved if sent < words.size else 0)
-            if wanted != settings:
-                self.write("OUT_MARK", wanted[0])
-                self.write("IRQ_ENABLE", wanted[1])
-                settings = wanted
-            woken = self.wait(min(WAIT_S, max(0.0, deadline - time.monotonic())))
-            level = self.read("OUT_LEVEL")
-            if level:
-                decoder.feed(self.read_burst("OUT_DATA", level))
-            if not woken or not level:
-                self.check()
-            if decoder.done != said and progress:
-                progress(decoder.done)
-            # Step records are no progress: a solver that never gets anywhere sends them without end.
-            if moved or decoder.done != said:
-                deadline = time.monotonic() + self.patience_s
-            elif time.monotonic() > deadline:
-                raise DeviceError(
-                    f"the device is stuck: no frame was taken or finished for {self.patience_s:g} s, {decoder.done} of "
-                    f"{decoder.frames} are done (STATUS 0x{self.read('STATUS'):04x})"
-                )
-            said = decoder.done
-        self.check()
+def _point(space: isa.Space) -> tuple[Write, Write]:
+    word = int(space) << registers.field_low("MEM_SPACE", "SPACE")
+    return Write(registers.address("MEM_SPACE"), [word]), Write(registers.address("MEM_ADDRESS"), [0])
+
+
+_MEM_DATA = registers.address("MEM_DATA")
