@@ -151,6 +151,8 @@ class LinkSession:
                 if response.code is Code.DAMAGED:
                     damaged += 1
                     self.statistics.damaged += 1
+                    if damaged > 1:
+                        self._settle()
                     break
                 if response.tag == tag:
                     if heard < sent:
@@ -180,10 +182,11 @@ class LinkSession:
     def _settle(self) -> None:
         """Wait until the wire is silent, and forget what came.
 
-        Where more requests were sent than answers heard, the rest may still come; a late DAMAGED would have the next
-        request sent twice, and so on from then on. Bounded: a wire that is never silent is left as it is.
+        A device that answers DAMAGED misses what arrives meanwhile. With two copies of a request on the wire it would
+        find the tail of the second damaged, and the third, if each answer sent one more: so only the first DAMAGED is
+        answered at once. Bounded: a wire that is never silent is left as it is.
         """
-        silence = self._patience.quiet_s + frame_bytes(MAX_RESPONSE_WORDS) * self._channel.seconds_a_byte
+        silence = self._patience.quiet_s + 2 * frame_bytes(MAX_RESPONSE_WORDS) * self._channel.seconds_a_byte
         deadline = self._clock() + self._patience.longest_s
         while self._hear(silence) and self._clock() < deadline:
             pass
