@@ -149,9 +149,12 @@ class Core(wiring.Component):
                     ]
         # A fetch at address 0 must be under way when the sequencer leaves its idle state, so the program is not the
         # host's while it runs.
-        m.d.comb += program.read_row.eq(
-            Mux(self.idle & ~self.run, host_row(self.host_address, 4)[0], sequencer.fetch_row)
-        )
+        m.d.comb += [
+            program.read_row.eq(
+                Mux(sequencer.stopped & ~self.run, host_row(self.host_address, 4)[0], sequencer.fetch_row)
+            ),
+            program.read_enable.eq(sequencer.fetch),
+        ]
 
         weight_row, weight_part = host_row(self.host_address, config.weight_part_words)
         m.d.comb += [
@@ -176,19 +179,22 @@ class Core(wiring.Component):
 
         # ---- Streams
         m.d.comb += [
-            self.frames.ready.eq(fifo_in.room != 0),
+            self.frames.ready.eq(~fifo_in.level[-1]),
             fifo_in.write.eq(self.frames.valid),
             fifo_in.write_data.eq(self.frames.payload),
             fifo_in.read.eq(sequencer.header.any() | elements.input_take),
             self.results.valid.eq(fifo_out.valid),
             self.results.payload.eq(fifo_out.read_data),
             fifo_out.read.eq(self.results.ready),
+            self.in_room.eq(fifo_in.room),
+            self.out_level.eq(fifo_out.level),
+        ]
+        # Who pushes is known late: the FIFO hears of it in the next cycle.
+        m.d.sync += [
             fifo_out.write.eq(sequencer.emit | counters.push | elements.write_out),
             fifo_out.write_data.eq(
                 Mux(counters.push, counters.word, Mux(sequencer.emit, sequencer.emit_word, elements.write_data))
             ),
-            self.in_room.eq(fifo_in.room),
-            self.out_level.eq(fifo_out.level),
         ]
         flags, log_dt, pool = Signal(2), Signal(16), Signal(16)
         for index, target in ((0, flags), (3, log_dt), (4, pool)):

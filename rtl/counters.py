@@ -20,7 +20,8 @@ class Counters(wiring.Component):
     Each counter holds at its largest value. `skip` adds skip_count, a signed number, to the skipped columns; `flag`
     sets the bits of flag_bits in the status, as `overflow` does with SATURATED. A record takes STEP_RECORD_WORDS
     cycles or more (it waits for `record_room`), in which cycles are not counted: tracing changes no figure. `sent` is
-    high in the last cycle in which words are sent.
+    high in the last cycle in which words are sent. Events are known late in a cycle: they are counted in the next one,
+    and shown in the cycle after that.
     """
 
     def __init__(self) -> None:
@@ -60,41 +61,50 @@ class Counters(wiring.Component):
         rhs, accepted, rejected, clamps = (Signal(SHORT_COUNTER) for _ in range(4))
         status = Signal(STATUS_BITS)
 
+        start = Signal()
+        m.d.sync += start.eq(self.frame_start)
+
+        def late(event: Value, name: str) -> Signal:
+            register = Signal.like(event, name=f"late_{name}")
+            m.d.sync += register.eq(event)
+            return register
+
         def count(counter: Signal, event: Value, first: int = 0) -> None:
             # The adder's own carry says that the counter is full.
             more = Signal(len(counter) + 1)
             m.d.comb += more.eq(counter + 1)
-            with m.If(self.frame_start):
+            with m.If(start):
                 m.d.sync += counter.eq(first)
             with m.Elif(event & ~more[-1]):
                 m.d.sync += counter.eq(more)
 
         for counter, event in (
-            (macs, self.mac),
-            (rhs, self.rhs),
-            (accepted, self.accepted),
-            (rejected, self.rejected),
-            (clamps, self.clamped),
+            (macs, late(self.mac, "mac")),
+            (rhs, late(self.rhs, "rhs")),
+            (accepted, late(self.accepted, "accepted")),
+            (rejected, late(self.rejected, "rejected")),
+            (clamps, late(self.clamped, "clamped")),
         ):
             count(counter, event)
-        count(cycles, counting & ~recording, first=1)  # the first cycle is that of frame_start
+        # The first cycle is that of frame_start.
+        count(cycles, late(counting & ~recording, "cycle"), first=1)
         # What the columns add up to may pass the largest value: from there on it is shown in their place.
         more, full = Signal(LONG_COUNTER + 1), Signal()
         m.d.comb += more.eq(skipped + self.skip_count)
-        with m.If(self.frame_start):
+        with m.If(start):
             m.d.sync += [skipped.eq(0), full.eq(0)]
         with m.Elif(self.skip):
             m.d.sync += [skipped.eq(more), full.eq(full | (more[-1] & ~self.skip_count[-1]))]
+        happened = Signal(STATUS_BITS)
+        m.d.sync += happened.eq(
+            Mux(self.flag, self.flag_bits, 0)
+            | Mux(self.clamped | self.overflow, Status.SATURATED, 0)
+            | Mux(self.limited, Status.STEP_LIMIT, 0)
+            | Mux(self.halted, Status.EARLY_HALT, 0)
+        )
         with m.If(self.frame_start):
-            m.d.sync += [counting.eq(1), status.eq(0)]
-        with m.Else():
-            m.d.sync += status.eq(
-                status
-                | Mux(self.flag, self.flag_bits, 0)
-                | Mux(self.clamped | self.overflow, Status.SATURATED, 0)
-                | Mux(self.limited, Status.STEP_LIMIT, 0)
-                | Mux(self.halted, Status.EARLY_HALT, 0)
-            )
+            m.d.sync += counting.eq(1)
+        m.d.sync += status.eq(Mux(start, 0, status | happened))
         with m.If(self.frame_done):
             m.d.sync += [counting.eq(0), sending.eq(1)]
 

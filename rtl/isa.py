@@ -351,7 +351,7 @@ class Instruction:
         A sparse product takes more than these where more columns moved.
         """
         if self.op == Op.CONTROL:
-            return 1
+            return Timing.JUMP if self.control == Control.JUMP else 1
         return (sparse_slots(lanes) if self.op == Op.SPARSE else self.cols) + self.last
 
 
@@ -371,6 +371,7 @@ class Timing:
     SCALE_GAP = 2
     # Instructions that wait for the controller, without its data-dependent part (docs/isa.md).
     FRAME = 6
+    JUMP = 2
     PLAN = 5
     DECIDE = 48
     HALT_CHECK = 2

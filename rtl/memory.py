@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,8 +21,8 @@ class Ram(wiring.Component):
     Reading a row in the cycle in which it is written gives an undefined word on the vendors' block RAM: nobody does it
     (docs/isa.md, hazards), so no logic is spent on it.
 
-    Ports: read_row -> read_data one cycle later; write_row, write_data, write_parts (a bit a part), committed at the
-    end of the cycle. Cost on iCE40: parts * ceil(depth / 256) block RAMs.
+    Ports: read_row -> read_data one cycle later, where read_enable, else read_data stays; write_row, write_data,
+    write_parts (a bit a part), committed at the end of the cycle. Cost on iCE40: parts * ceil(depth / 256) block RAMs.
     """
 
     def __init__(self, depth: int, parts: int = 1, init: Sequence[int] = ()) -> None:
@@ -31,6 +31,7 @@ class Ram(wiring.Component):
         super().__init__(
             {
                 "read_row": In(rows),
+                "read_enable": In(1, init=1),
                 "read_data": Out(PART * parts),
                 "write_row": In(rows),
                 "write_data": In(PART * parts),
@@ -47,6 +48,7 @@ class Ram(wiring.Component):
         write = store.write_port(granularity=PART)
         m.d.comb += [
             read.addr.eq(self.read_row),
+            read.en.eq(self.read_enable),
             self.read_data.eq(read.data),
             write.addr.eq(self.write_row),
             write.data.eq(self.write_data),
@@ -121,14 +123,16 @@ class Fifo(wiring.Component):
         m.submodules.ram = ram = Ram(self.depth)
         pointer = (self.depth - 1).bit_length()
         head, tail, head_next = Signal(pointer), Signal(pointer), Signal(pointer)
-        count, fresh = Signal(pointer + 1), Signal()
+        count, valid = Signal(pointer + 1), Signal()
         push, pop = Signal(), Signal()
-        # A word that was written in the cycle before is not at the memory's output yet.
+        # Who reads is known late: both addresses are ready by then, and there is one adder for the level.
+        change = Signal(pointer + 1)
         m.d.comb += [
-            self.valid.eq((count > 1) | (count[0] & ~fresh)),
+            self.valid.eq(valid),
             push.eq(self.write & ~count[-1]),
-            pop.eq(self.read & self.valid),
-            head_next.eq(head + pop),
+            pop.eq(self.read & valid),
+            head_next.eq(Mux(pop, head + 1, head)),
+            change.eq(Cat(push ^ pop, (pop & ~push).replicate(pointer))),
             ram.write_row.eq(tail),
             ram.write_data.eq(self.write_data),
             ram.write_parts.eq(push),
@@ -139,12 +143,14 @@ class Fifo(wiring.Component):
         ]
         m.d.sync += [
             head.eq(head_next),
-            tail.eq(tail + push),
-            count.eq(count + push - pop),
-            fresh.eq(push & (count <= pop)),
+            count.eq(count + change),
+            # A word that is written in this cycle is not at the memory's output in the next.
+            valid.eq((count[1:] != 0) | (count[0] & ~pop)),
         ]
+        with m.If(push):
+            m.d.sync += tail.eq(tail + 1)
         with m.If(self.clear):
-            m.d.sync += [head.eq(0), tail.eq(0), count.eq(0)]
+            m.d.sync += [head.eq(0), tail.eq(0), count.eq(0), valid.eq(0)]
         return m
 
 

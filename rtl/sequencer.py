@@ -35,7 +35,9 @@ class Sequencer(wiring.Component):
     with d slots, the next is loaded in L + d at the earliest. Costs are exactly those of docs/isa.md.
 
     run, abort                 from the host
-    fetch_row, issue           program memory: address, and the issue word one cycle later
+    idle                       nothing is under way, and the memories are the host's: stopped, or at a FRAME that waits
+    stopped                    not even the program is fetched
+    fetch, fetch_row, issue    program memory: enable and address, and from the next cycle on the issue word
     slot                       the slot of this cycle; v_row, w_row and s_address are its addresses, one cycle later
     hand_on                    two cycles after a snapshot's slot; from the next cycle on, for `lanes` cycles:
     finish_pc                  number of its finish word; row and parity, from two cycles earlier on
@@ -56,9 +58,11 @@ class Sequencer(wiring.Component):
             {
                 "run": In(1),
                 "abort": In(1),
-                "idle": Out(1),
+                "idle": Out(1, init=1),
                 "starved": Out(1),
                 "illegal": Out(1),
+                "stopped": Out(1),
+                "fetch": Out(1),
                 "fetch_row": Out(pc),
                 "issue": In(ISSUE_BITS),
                 "slot": Out(slot_layout(config.lanes)),
@@ -116,25 +120,29 @@ class Sequencer(wiring.Component):
             data.View(MAC_LAYOUT, self.issue[: MAC_LAYOUT.size]),
             data.View(CONTROL_LAYOUT, self.issue[: CONTROL_LAYOUT.size]),
         )
-        pc, next_pc = Signal(len(self.fetch_row)), Signal(len(self.fetch_row))
-        m.d.comb += self.fetch_row.eq(next_pc)
-        m.d.sync += pc.eq(next_pc)
-        m.d.comb += next_pc.eq(pc)
+        # The instruction stays at the memory's output until it is carried out. Whether it is, is known last: it enables
+        # the memory, and every address is ready before.
+        pc, after = Signal(len(self.fetch_row)), Signal(len(self.fetch_row))
+        m.d.comb += [after.eq(pc + 1), self.fetch_row.eq(after)]
+        with m.If(self.fetch):
+            m.d.sync += pc.eq(self.fetch_row)
 
-        # Loop state, parity, weight pointer.
-        loop_start, loop_left, row, in_loop = Signal.like(pc), Signal(8), Signal(8), Signal()
+        # Loop state, parity, weight pointer. loop_left counts the row under way, loop_more says that there are others.
+        loop_start, loop_left, row, in_loop, loop_more = Signal.like(pc), Signal(8), Signal(8), Signal(), Signal()
         parity, pointer = Signal(), Signal(len(self.w_row))
 
         # ---- The slots of the instruction under way
         busy, left, snapping, is_dot, is_term, last = Signal(), Signal(8), Signal(), Signal(), Signal(), Signal()
         v_row, at_lane = Signal(len(self.v_row)), Signal(range(lanes))
         slot_pc, slot_row = Signal(len(self.finish_pc)), Signal(8)
-        ending, over = Signal(), Signal()
+        ending, over, near = Signal(), Signal(), Signal()
+        free = Signal(init=1)  # not busy, or in the last cycle of being so
         # A sparse product: its columns less one, the entries that are left, and slots that it takes at the least.
         is_sparse, entries, columns, padding = Signal(), Signal(), Signal(8), Signal(range(sparse_slots(lanes)))
         m.d.comb += [
             over.eq((left == 0) & (padding == 0)),
-            ending.eq(busy & (snapping | (over & ~last))),
+            near.eq((left[1:] == 0) & (padding[1:] == 0)),  # over now or in the next cycle
+            ending.eq(busy & free),
             self.slot.product.eq(busy & ~snapping & (is_dot | is_term | entries)),
             self.slot.snapshot.eq(busy & snapping),
             self.slot.scalar.eq(~is_dot),
@@ -183,28 +191,41 @@ class Sequencer(wiring.Component):
         m.d.comb += [self.list.eq(control.list), self.target.eq(control.target), self.imm.eq(control.imm)]
         m.d.sync += self.count_skip.eq(0)
         waited, ready, load = Signal(6), Signal(), Signal()
-        stalled = Signal()
-        m.d.comb += [stalled.eq(waited != control.stall), load.eq(ready & (~busy | ending) & ~stalled)]
+        stalled, held, advance = Signal(), Signal(), Signal()
         with m.If(ending):
             m.d.sync += [busy.eq(0), snapping.eq(0)]
-        with m.If(ready & (~busy | ending)):
+        with m.If(ready & free):
             m.d.sync += waited.eq(Mux(stalled, waited + 1, 0))
-
-        after = Signal.like(pc)
-        again = Signal()
-        m.d.comb += [again.eq(in_loop & control.loop_end & (loop_left != 0)), after.eq(Mux(again, loop_start, pc + 1))]
-
-        def advance(enable: Value) -> None:
-            with m.If(enable):
-                m.d.comb += next_pc.eq(after)
-                with m.If(in_loop & control.loop_end):
-                    m.d.sync += [loop_left.eq(loop_left - 1), in_loop.eq(again), row.eq(Mux(again, row + 1, 0))]
+        again = in_loop & control.loop_end & loop_more
+        is_control = control.op == Op.CONTROL
+        m.d.comb += [
+            stalled.eq(waited != control.stall),
+            load.eq(ready & free & ~stalled),
+            # A jump is followed when its condition is known, and ROOM when there is room.
+            held.eq(is_control & ((control.control == Control.JUMP) | (control.control == Control.ROOM))),
+            advance.eq(load & ~held),
+            self.fetch.eq(advance),
+        ]
+        with m.If(again):
+            m.d.comb += self.fetch_row.eq(loop_start)
+        with m.If(advance & in_loop & control.loop_end):
+            m.d.sync += [
+                loop_left.eq(loop_left - 1),
+                loop_more.eq(loop_left != 2),
+                in_loop.eq(again),
+                row.eq(Mux(again, row + 1, 0)),
+            ]
+        with m.If(load):
+            m.d.sync += free.eq(is_control | ((mac.cols == 0) & ~mac.last & ~sparse))
+        with m.Else():
+            m.d.sync += free.eq(free | Mux(last, over, near))
 
         words_left = Signal(len(self.in_level))
-        m.d.comb += self.inputs_left.eq(words_left != 0)
+        m.d.sync += self.inputs_left.eq(words_left != 0)
         with m.If(self.input_take | self.header.any()):
-            m.d.sync += words_left.eq(words_left - 1)
-        condition, repeats = Signal(), Signal(8)
+            m.d.sync += [words_left.eq(words_left - 1), self.inputs_left.eq(words_left != 1)]
+        condition, taken, repeats = Signal(), Signal(), Signal(8)
+        m.d.sync += taken.eq(condition)
         first, trace = self.flags[0], self.flags[1]
         assert (Flag.FIRST, Flag.TRACE) == (1, 2)
         with m.Switch(control.cond):
@@ -217,39 +238,41 @@ class Sequencer(wiring.Component):
                 with m.Case(cond):
                     m.d.comb += condition.eq(value)
 
-        header = Signal(range(HEADER_WORDS + 1))
-        frame_ready, at_frame, room_ok = Signal(), Signal(), Signal()
-        wanted = Signal(len(self.out_level) + 1)
+        # A word that an instruction pushes is in the level two cycles later: a FRAME or ROOM has stood for one before
+        # it looks, and what it saw counts in the next.
+        at_frame, standing, enough = Signal(), Signal(), Signal()
+        wanted, room_ok, words_ok = Signal(len(self.out_level) + 1), Signal(), Signal()
         m.d.comb += [
             wanted.eq(self.out_level + Cat(0, 0, control.target)),
             room_ok.eq(wanted < self.config.fifo_words),
-            frame_ready.eq((self.in_level >= control.imm[: len(self.in_level)]) & room_ok),
-            at_frame.eq((control.op == Op.CONTROL) & (control.control == Control.FRAME)),
+            words_ok.eq(self.in_level >= control.imm[: len(self.in_level)]),
+            at_frame.eq(is_control & (control.control == Control.FRAME)),
         ]
+        m.d.sync += [
+            self.idle.eq(0), self.starved.eq(0), standing.eq(0), enough.eq(0), self.header.eq(self.header << 1),
+        ]  # fmt: skip
 
         def execute() -> None:
             """Effects of a control instruction in the cycle in which it is loaded."""
             with m.Switch(control.control):
                 with m.Case(Control.NOP):
-                    advance(load)
+                    pass
                 with m.Case(Control.LOOP):
-                    advance(load)
-                    m.d.sync += [loop_start.eq(pc + 1), loop_left.eq(control.imm[:8] - 1), row.eq(0), in_loop.eq(1)]
+                    m.d.sync += [
+                        loop_start.eq(after),
+                        loop_left.eq(control.imm),
+                        loop_more.eq(control.imm[:8] != 1),
+                        row.eq(0),
+                        in_loop.eq(1),
+                    ]
                     m.d.comb += self.count_rhs.eq(control.imm[15])
                 with m.Case(Control.SWAP):
-                    advance(load)
                     m.d.sync += parity.eq(~parity)
                 with m.Case(Control.JUMP):
-                    advance(load)
-                    with m.If(condition):
-                        m.d.comb += next_pc.eq(control.target)
-                        with m.If(control.cond == Cond.AGAIN):
-                            m.d.sync += repeats.eq(repeats - 1)
+                    m.next = "JUMP"
                 with m.Case(Control.REPEAT):
-                    advance(load)
                     m.d.sync += repeats.eq(control.imm)
                 with m.Case(Control.PLAN, Control.DECIDE, Control.JUDGE):
-                    advance(load)
                     m.d.sync += self.jump.eq(control.imm[0])
                     m.d.comb += [
                         self.plan.eq(control.control == Control.PLAN),
@@ -258,52 +281,49 @@ class Sequencer(wiring.Component):
                     ]
                     m.next = "CONTROLLER"
                 with m.Case(Control.EMIT):
-                    advance(load)
                     m.d.comb += [self.emit.eq(1), self.emit_word.eq(control.imm)]
                 with m.Case(Control.DONE):
-                    advance(load)
                     m.d.comb += self.frame_done.eq(1)
                     m.next = "TRAILER"
                 with m.Case(Control.LAG):
-                    advance(load)
                     m.d.comb += self.lag.eq(1)
                     m.next = "TRAILER"
                 with m.Case(Control.FLAG):
-                    advance(load)
                     m.d.comb += self.flag.eq(1)
                 with m.Case(Control.ROOM):
-                    advance(room_ok)
+                    m.next = "ROOM"
                 if kept:
                     for kind, strobe in (
                         (Control.TAKE, self.take), (Control.LIST, self.begin), (Control.TRACK, self.follow),
                     ):  # fmt: skip
                         with m.Case(kind):
-                            advance(load)
                             m.d.comb += strobe.eq(1)
                 with m.Default():
                     m.next = "ILLEGAL"
 
         with m.FSM(name="sequencer"):
             with m.State("IDLE"):
-                m.d.comb += [self.idle.eq(1), next_pc.eq(0)]
-                m.d.sync += [busy.eq(0), snapping.eq(0), in_loop.eq(0), row.eq(0), waited.eq(0), parity.eq(0)]
+                m.d.comb += [self.stopped.eq(1), self.fetch.eq(1), self.fetch_row.eq(0)]
+                m.d.sync += [self.idle.eq(1), in_loop.eq(0), row.eq(0), waited.eq(0), parity.eq(0)]
                 with m.If(self.run):
                     m.next = "READY"
             with m.State("READY"):
                 m.d.comb += ready.eq(~at_frame)
+                m.d.comb += self.frame_start.eq(enough & self.run)
                 with m.If(at_frame & ~busy):
-                    # Idle still in the cycle in which a frame begins, which uses no memory: whether it does is known
-                    # late, and `idle` steers every memory.
-                    m.d.comb += [self.idle.eq(1), self.starved.eq(~frame_ready)]
                     with m.If(~self.run):
                         m.next = "IDLE"
-                    with m.Elif(frame_ready):
-                        m.d.comb += [self.frame_start.eq(1), next_pc.eq(after)]
-                        m.d.sync += [words_left.eq(control.imm), header.eq(0)]
+                    with m.Elif(enough):
+                        m.d.comb += self.fetch.eq(1)
+                        m.d.sync += [words_left.eq(control.imm), self.header.eq(1)]
                         m.next = "HEADER"
+                    with m.Else():
+                        # Idle still in the cycle in which a frame begins, which uses no memory.
+                        m.d.sync += [self.idle.eq(1), standing.eq(1)]
+                        with m.If(standing):
+                            m.d.sync += [enough.eq(words_ok & room_ok), self.starved.eq(~(words_ok & room_ok))]
                 with m.If(load):
-                    with m.If(control.op != Op.CONTROL):
-                        advance(load)
+                    with m.If(~is_control):
                         m.d.sync += [
                             busy.eq(1),
                             snapping.eq(0),
@@ -329,12 +349,20 @@ class Sequencer(wiring.Component):
                     with m.Else():
                         execute()
             with m.State("HEADER"):
-                m.d.comb += self.header.eq(1 << header)
-                m.d.sync += header.eq(header + 1)
-                with m.If(header == HEADER_WORDS - 1):
+                with m.If(self.header[-1]):
                     m.next = "READY"
                     with m.If(first):
                         m.d.sync += parity.eq(0)
+            with m.State("JUMP"):
+                m.d.comb += [self.fetch.eq(1), self.fetch_row.eq(Mux(taken, control.target, after))]
+                with m.If(taken & (control.cond == Cond.AGAIN)):
+                    m.d.sync += repeats.eq(repeats - 1)
+                m.next = "READY"
+            with m.State("ROOM"):
+                m.d.sync += enough.eq(room_ok & ~enough)
+                with m.If(enough):
+                    m.d.comb += self.fetch.eq(1)
+                    m.next = "READY"
             with m.State("CONTROLLER"):
                 with m.If(self.toggle):
                     m.d.sync += parity.eq(~parity)

@@ -86,19 +86,22 @@ class StepController(wiring.Component):
         m.d.comb += left.eq(~spent)
         shifter, count = Signal(TIME_WIDTH), Signal(6)
         fresh, clipped, above, accept, ok, saturated = (Signal() for _ in range(6))
+        time_left = Signal()  # of the time as it stood a cycle earlier; a halt says so at once
         history = Signal()  # a step of this sequence was accepted: the last error and change mean something
         at_limit = Signal()  # the size came out below the smallest and was raised to it
         newest = Signal()  # which of the two error words is the newest
         opening = Signal()  # no step was accepted since the last jump
         judging, checked = Signal(), Signal()
 
-        # The one subtractor of times: left - shifter = ~(~left + shifter).
-        spending = Signal(TIME_WIDTH + 1)
+        # The one subtractor of times: left - shifter = ~(~left + shifter). Its result is a register's.
+        spending, short = Signal(TIME_WIDTH + 1), Signal()  # short: less was left than the shifter held
+        planning = Signal()
         m.d.comb += spending.eq(spent + shifter)
-        short = spending[-1]  # less is left than the shifter holds
+        with m.If(planning):
+            m.d.sync += Cat(spent_after, short).eq(spending)
         code = Cat(shifter[TIME_WIDTH - 1 - FLOAT_MANTISSA_BITS : TIME_WIDTH - 1], count[:5])
         m.d.comb += [
-            self.time_left.eq(~spent.all()),
+            self.time_left.eq(time_left),
             self.record_flags.eq(
                 Mux(accept, StepFlag.ACCEPTED, 0)
                 | Mux(accept & ~ok, StepFlag.LIMITED, 0)
@@ -106,6 +109,13 @@ class StepController(wiring.Component):
                 | Mux(clipped, StepFlag.CLIPPED, 0)
             ),
         ]
+        m.d.sync += time_left.eq(~spent.all())
+        # The peak is settled long before its bits are asked for.
+        peak_bits = Signal(range(WORD))
+        m.d.sync += peak_bits.eq(0)
+        for k in range(WORD - 1):
+            with m.If(self.peak[k]):
+                m.d.sync += peak_bits.eq(k + 1)
         with m.If(self.clamped):
             m.d.sync += saturated.eq(1)
         with m.If(self.frame_start):
@@ -126,7 +136,9 @@ class StepController(wiring.Component):
 
         # The accumulator: total = total +- operand, the operand a word of S, signed or not, or a product.
         total, result, operand = Signal(signed(CHANGE)), Signal(signed(CHANGE)), Signal(signed(CHANGE))
+        # How the operand is taken; each is set in the cycle before.
         unsigned_word, adding, with_product = Signal(), Signal(), Signal()
+        m.d.sync += [unsigned_word.eq(0), adding.eq(0), with_product.eq(0)]
         product, coefficient = Signal(signed(WORD + 1)), Signal(COEFFICIENT)
         bit, which = Signal(range(COEFFICIENT)), Signal(2)
         word = Cat(self.s_data, (self.s_data[-1] & ~unsigned_word).replicate(CHANGE - WORD)).as_signed()
@@ -152,12 +164,12 @@ class StepController(wiring.Component):
             with m.State("PLAN_ADDRESS"):
                 # A jump that follows a frame without a step keeps what that frame's jump began with.
                 address(Mux(fresh, Param.LOG_START, Mux(self.jump & ~opening, Param.JUMP_SIZE, Param.SIZE)))
-                m.d.sync += [fresh.eq(0), opening.eq(opening | self.jump)]
+                m.d.sync += [fresh.eq(0), opening.eq(opening | self.jump), unsigned_word.eq(1)]
                 m.next = "PLAN_LOAD"
             with m.State("PLAN_LOAD"):
                 mantissa = Cat(self.s_data[:FLOAT_MANTISSA_BITS], Const(1, 1))
                 # Rows are written by now, but their norm is not settled when the instruction loads.
-                m.d.comb += [unsigned_word.eq(1), self.clear.eq(1)]
+                m.d.comb += self.clear.eq(1)
                 m.d.sync += [
                     saturated.eq(0),
                     total.eq(operand),
@@ -167,20 +179,21 @@ class StepController(wiring.Component):
                 ]
                 m.next = "PLAN_SHIFT"
             with m.State("PLAN_SHIFT"):
+                m.d.comb += planning.eq(1)
                 with m.If(count == TIME_WIDTH - 1):
+                    # Whether twice the step is within the time left, if it was shifted at all.
+                    m.d.sync += above.eq(above & ~short)
                     m.next = "PLAN_COMPARE"
                 with m.Else():
-                    # At the last shift, `above` says whether twice the step is within the time left.
-                    m.d.sync += [shifter.eq(shifter >> 1), count.eq(count + 1), above.eq(~short)]
+                    m.d.sync += [shifter.eq(shifter >> 1), count.eq(count + 1), above.eq(1)]
             with m.State("PLAN_COMPARE"):
                 address(Param.SIZE)
                 m.d.comb += self.s_write.eq(1)
-                m.d.sync += [spent_after.eq(spending), count.eq(TIME_WIDTH - 1), clipped.eq(1)]
-                with m.If(short | spending[:-1].all()):
-                    m.d.sync += [spent_after.eq(FULL), shifter.eq(left)]
+                m.d.sync += [shifter.eq(left), count.eq(TIME_WIDTH - 1), clipped.eq(1)]
+                with m.If(short | spent_after.all()):
+                    m.d.sync += spent_after.eq(FULL)
                     m.next = "PLAN_NORMALISE"
                 with m.Elif(~above):
-                    m.d.sync += shifter.eq(left)
                     m.next = "PLAN_HALVE"
                 with m.Else():
                     m.d.sync += clipped.eq(0)
@@ -189,7 +202,7 @@ class StepController(wiring.Component):
                 m.d.sync += shifter.eq(shifter >> 1)
                 m.next = "PLAN_AFTER"
             with m.State("PLAN_AFTER"):
-                m.d.sync += spent_after.eq(spending)
+                m.d.comb += planning.eq(1)
                 m.next = "PLAN_NORMALISE"
             with m.State("PLAN_NORMALISE"):
                 normalise("PLAN_CODE")
@@ -210,11 +223,11 @@ class StepController(wiring.Component):
                 normalise("LOG")
             with m.State("LOG"):
                 address(Param.LOG_ACCEPT)
-                m.d.sync += total.eq(code)
+                m.d.sync += [total.eq(code), unsigned_word.eq(1)]
                 m.next = "ERROR"
             with m.State("ERROR"):
-                within = (below | (result == 0)) & ~saturated
-                m.d.comb += unsigned_word.eq(1)
+                # A comparison of its own is ready long before the difference is known to be 0.
+                within = (total[:WORD] <= self.s_data.as_unsigned()) & ~saturated
                 with m.If(judging):
                     m.d.comb += [self.done.eq(1), self.clear.eq(1)]
                     m.d.sync += [self.within.eq(within), saturated.eq(0)]
@@ -256,10 +269,10 @@ class StepController(wiring.Component):
                     bit.eq(bit + 1),
                 ]
                 with m.If(is_last):
+                    m.d.sync += with_product.eq(1)
                     m.next = "SUBTRACT"
             with m.State("SUBTRACT"):
                 address(Mux(which == 0, Param.BETA2, Mux(which == 1, Param.ALPHA2, Param.CHANGE_MIN)))
-                m.d.comb += with_product.eq(1)
                 m.d.sync += [total.eq(result), which.eq(which + 1)]
                 m.next = "COEFFICIENT"
                 with m.If(which == 2):
@@ -281,29 +294,27 @@ class StepController(wiring.Component):
                 m.next = "ADD_ADDRESS"
             with m.State("ADD_ADDRESS"):
                 address(Param.STEP)
+                m.d.sync += [unsigned_word.eq(1), adding.eq(1)]
                 m.next = "ADD"
             with m.State("ADD"):
                 address(Param.SIZE)
-                m.d.comb += [unsigned_word.eq(1), adding.eq(1)]
-                m.d.sync += total.eq(result)
+                m.d.sync += [total.eq(result), unsigned_word.eq(1)]
                 m.next = "KEEP"
             with m.State("KEEP"):
                 # A step that the frame's end cut short says little about longer ones: it never lowers the size.
                 address(Param.LOG_MIN)
-                m.d.comb += unsigned_word.eq(1)
+                m.d.sync += unsigned_word.eq(1)
                 with m.If(accept & clipped & below):
                     m.d.sync += total.eq(operand)
                 m.next = "FLOOR"
             with m.State("FLOOR"):
                 address(Param.LOG_MAX)
-                m.d.comb += unsigned_word.eq(1)
-                m.d.sync += at_limit.eq(below)
+                m.d.sync += [at_limit.eq(below), unsigned_word.eq(1)]
                 with m.If(below):
                     m.d.sync += total.eq(operand)
                 m.next = "CEILING"
             with m.State("CEILING"):
                 address(Param.HALT)
-                m.d.comb += unsigned_word.eq(1)
                 with m.If(~below):
                     m.d.sync += total.eq(operand)
                 m.next = "JUMP_SIZE"
@@ -327,12 +338,8 @@ class StepController(wiring.Component):
                 address(Param.HALT)
                 normalise("HALT_JUDGE")
             with m.State("HALT_JUDGE"):
-                peak_bits = Signal(range(WORD))
-                for k in range(WORD - 1):
-                    with m.If(self.peak[k]):
-                        m.d.comb += peak_bits.eq(k + 1)
                 with m.If((count + peak_bits) <= self.s_data):
-                    m.d.sync += spent.eq(FULL)
+                    m.d.sync += [spent.eq(FULL), time_left.eq(0)]
                     m.d.comb += self.halted.eq(1)
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"

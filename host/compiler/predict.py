@@ -40,7 +40,7 @@ def path_cycles(program: list[Instruction], lanes: int, first: bool, time_left: 
         if i.op != Op.CONTROL:
             cycles += i.stall + i.slots(lanes)
             continue
-        cycles += Timing.FRAME if i.control == Control.FRAME else i.stall + 1
+        cycles += Timing.FRAME if i.control == Control.FRAME else i.stall + i.slots(lanes)
         if i.control == Control.DONE:
             return cycles, plans
         if i.control == Control.PLAN:

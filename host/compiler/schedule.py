@@ -138,7 +138,7 @@ class Scheduler:
         if i.op == Op.CONTROL:
             if i.control in (Control.PLAN, Control.DECIDE, Control.JUDGE, Control.FRAME):
                 return Flight(flight.parity)
-            later = flight.later(stall + 1, self.horizon)
+            later = flight.later(stall + i.slots(self.lanes), self.horizon)
             later.parity ^= i.control == Control.SWAP
             return later
         later = flight.later(stall + i.slots(self.lanes), self.horizon)

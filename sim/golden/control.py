@@ -78,7 +78,7 @@ def execute(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) ->
         state.again[index] = i.imm & COUNT_MASK
     elif i.control == Control.FLAG:
         state.status[index] |= i.imm & STATUS_MASK
-    return i.stall + 1
+    return i.stall + (Timing.JUMP if i.control == Control.JUMP else 1)
 
 
 def _frame(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) -> int:

@@ -83,6 +83,7 @@ class Bench:
             self.dut.load_time.value, self.dut.dt.value = 1 << half, ticks >> 16 * half & 0xFFFF
             await FallingEdge(self.dut.clk)
         self.dut.load_time.value, self.dut.dt.value = 0, self.rng.getrandbits(16)
+        await FallingEdge(self.dut.clk)  # two words of the header follow, in which time_left settles
         self.state.remaining[:] = ticks
         if first:
             self.dut.fresh.value = 1

@@ -73,7 +73,7 @@ def test_again_is_taken_as_often_as_repeat_says() -> None:
     m = machine(program)
     words = run(m, header())[0]
     assert words[:-TRAILER_WORDS].tolist() == [7, 7, 7, 7, 9]
-    assert trailer(words)["cycles"] == 6 + 1 + 4 * 2 + 1 + DRAIN + 1
+    assert trailer(words)["cycles"] == 6 + 1 + 4 * (1 + Timing.JUMP) + 1 + DRAIN + 1
 
 
 def test_flag_sets_bits_of_the_status_until_the_next_frame() -> None:
@@ -97,7 +97,7 @@ def test_judge_steers_jumps_and_costs_the_leading_zeros_of_the_norm() -> None:
     outputs = run(m, *judging([16, 17, 0]))
     assert [words[:-TRAILER_WORDS].tolist() for words in outputs] == [[2], [1], [2]]
     # Norms of 256, which counts as 257 and just passes, of 289 and of 0.
-    fixed = 6 + 5 + DRAIN + Timing.NORM + 5 + 3 + 1
+    fixed = 6 + 5 + DRAIN + Timing.NORM + 5 + 2 * Timing.JUMP + 1 + 1
     assert [trailer(words)["cycles"] for words in outputs] == [fixed + 15, fixed + 15, fixed + 23]
 
 

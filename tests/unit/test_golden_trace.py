@@ -19,7 +19,7 @@ def test_the_timeline_of_a_dot_and_its_idle_cycles() -> None:
         (0, 6, 0, 0, 0, 0),
         (6, 11, 2, 1, 0, 0),
         (17, DRAIN + 1, DRAIN, 2, 0, 0),
-        (18 + DRAIN, 1, 0, 3, 0, 0),
+        (18 + DRAIN, Timing.JUMP, 0, 3, 0, 0),
     ]
     assert traced.executed[1].instruction == dot
     assert traced.cycles == counts["cycles"] == 18 + DRAIN
@@ -54,7 +54,7 @@ def test_what_comes_after_done_is_traced_and_not_counted_and_frames_are_apart() 
     ]
     m = machine([*program, late, control(Control.JUMP, stall=DRAIN)], trace=True)
     counts = [trailer(words[:-N])["cycles"] for words in run(m, header(), header(flags=0))]
-    assert [t.cycles for t in m.frames_traced] == counts == [6 + 2 + 1 + DRAIN + 1] * 2
+    assert [t.cycles for t in m.frames_traced] == counts == [6 + 2 + Timing.JUMP + DRAIN + 1] * 2
     for traced in m.frames_traced:
         assert traced.reads == {"vector": 1, "scalars": 1}
         assert [e.pc for e in traced.executed] == [0, 1, 2, 3, 4, 5]
