@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from liquid_accel import image_fields
 from liquid_accel.errors import UserError
 from liquid_accel.files import write_whole
 from liquid_accel.rtl import isa
@@ -29,6 +30,9 @@ from liquid_accel.rtl.isa import Space
 
 IMAGE_FORMAT = 2
 MAGIC = b"\x89LIQUID\n"
+# The largest machine's memories take 1.1 MB, a description of 256 instructions and as many tensors 100 kB.
+DESCRIPTION_MAX = 1 << 20
+FILE_MAX = 1 << 22
 _HEAD = struct.Struct("<8sII")
 _DIGEST = hashlib.sha256().digest_size
 
@@ -202,9 +206,9 @@ class Image:
         """The instructions, as they are decoded from the sections."""
         issue = self.sections[Space.ISSUE].reshape(-1, row_words(self.config, Space.ISSUE))
         finish = self.sections[Space.FINISH].reshape(-1, row_words(self.config, Space.FINISH))
-        halves = [_join(words) for words in finish.tolist()]
+        halves = [join_words(words) for words in finish.tolist()]
         words = [low | high << isa.FINISH_HALF_BITS for low, high in zip(halves[::2], halves[1::2], strict=True)]
-        return [isa.Instruction.decode(_join(row), words[at // 2]) for at, row in enumerate(issue.tolist())]
+        return [isa.Instruction.decode(join_words(row), words[at // 2]) for at, row in enumerate(issue.tolist())]
 
     def listing(self) -> str:
         """The program, a line an instruction: address, instruction, comment."""
@@ -286,35 +290,46 @@ class Image:
         if path.is_dir():
             raise UserError(f"{path}: is a folder; expected a .liquid image")
         try:
-            blob = path.read_bytes()
+            with path.open("rb") as file:
+                blob = file.read(FILE_MAX + 1)
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}); expected a .liquid image") from None
         return cls.from_bytes(blob, str(path))
 
     @classmethod
     def from_bytes(cls, blob: bytes, name: str = "image") -> Image:
-        """The image in the bytes of a file; `name` stands for it in messages."""
+        """The image in the bytes of a file; `name` stands for it in messages.
+
+        Raises `UserError` for anything that is not byte for byte what a compiler writes: a file that was damaged, and
+        one that was made to do harm and signed again. Memory: some 30 times the bytes, FILE_MAX of them at most.
+        """
         if blob[: len(MAGIC)] != MAGIC:
             raise UserError(f"{name}: not a .liquid image; expected a file made by `liquid compile`")
-        whole, digest = blob[:-_DIGEST], blob[-_DIGEST:]
+        if len(blob) > FILE_MAX:
+            raise UserError(f"{name}: the file is larger than any image; expected at most {FILE_MAX} bytes")
+        whole, digest = memoryview(blob)[:-_DIGEST], blob[-_DIGEST:]
         if len(blob) < _HEAD.size + _DIGEST or hashlib.sha256(whole).digest() != digest:
             raise UserError(f"{name}: the image is damaged or truncated, its SHA-256 differs; expected a whole file")
         _, version, length = _HEAD.unpack_from(whole)
         if version != IMAGE_FORMAT:
             raise UserError(f"{name}: image format is {version}; expected {IMAGE_FORMAT}, compile the model again")
+        body = whole[_HEAD.size :]
+        if length > min(len(body), DESCRIPTION_MAX):
+            raise UserError(f"{name}: its description has {length} bytes; expected at most {DESCRIPTION_MAX}")
+        from liquid_accel import image_check
+
         try:
-            description = json.loads(whole[_HEAD.size : _HEAD.size + length])
-            return _decode(description, whole[_HEAD.size + length :], name)
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{name}: the description of the image is not sound ({reason})") from None
+            image = _decode(image_fields.parse(bytes(body[:length])), body[length:], name)
+            image_check.check(image)
+        except ValueError as error:
+            raise UserError(f"{name}: the image is not sound: {' '.join(str(error).split())}") from None
+        if image.to_bytes() != blob:
+            raise UserError(f"{name}: the image is not as `liquid compile` writes it; expected its very bytes")
+        return image
 
 
-# The tables inside the description, and what their rows are.
-_ROWS: dict[str, type] = {"formats": Format, "bounds": Bound, "memory_map": Region, "tensors": TensorPlace}
-
-
-def _join(words: list[int]) -> int:
+def join_words(words: list[int]) -> int:
+    """A row of a memory from its 16-bit words, low word first."""
     return sum(word << 16 * index for index, word in enumerate(words))
 
 
@@ -329,33 +344,27 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _decode(description: dict[str, Any], body: bytes, name: str) -> Image:
-    if description.get("isa_version") != isa.ISA_VERSION:
-        version = description.get("isa_version")
+def _decode(description: object, body: memoryview, name: str) -> Image:
+    """Fields of the right types, sections within their memories; what they mean is not looked at. Raises ValueError."""
+    if not isinstance(description, dict):
+        raise image_fields.Unsound(f"the description is {image_fields.show(description)}; expected an object")
+    version = description.get("isa_version")
+    if version != isa.ISA_VERSION:
+        version = image_fields.show(version)
         raise UserError(f"{name}: instruction set is {version}; expected {isa.ISA_VERSION}, compile the model again")
-    expected = {f.name for f in fields(Image)}
-    if description.keys() != expected:
-        odd = sorted(expected ^ description.keys())
-        raise ValueError(f"field {odd[0]} is missing or not known")
-    config = LiquidConfig(**description["config"])
+    values = image_fields.record(description, Image, "the description", without=("sections",))
     sections: dict[Space, Words] = {}
-    for label, size in description["sections"]:
-        space = Space[label]
-        if not 0 <= size <= space_rows(config, space) * row_words(config, space) or len(body) < 2 * size:
-            raise ValueError(f"section {label} has {size} words")
+    listed = description.get("sections")
+    for item in listed if isinstance(listed, list) else ():
+        label, size = item if isinstance(item, list) and len(item) == 2 else (None, None)
+        space = Space.__members__.get(label) if isinstance(label, str) else None
+        if space is None or space in sections or type(size) is not int or not 0 <= 2 * size <= len(body):
+            raise image_fields.Unsound(f"sections has {image_fields.show(item)}; expected memories and their words")
         words = np.frombuffer(body[: 2 * size], "<u2").astype(np.uint16)
         words.flags.writeable = False
         sections[space], body = words, body[2 * size :]
-    if body or sections.keys() != set(Space):
-        raise ValueError("the sections do not fill the file")
-    values = dict(description)
-    for key, kind in _ROWS.items():
-        rows = [{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for row in description[key]]
-        values[key] = tuple(kind(**row) for row in rows)
-    for key in ("input_mean", "input_scale", "cells", "comments", "warnings"):
-        values[key] = tuple(description[key])
-    values |= {"config": config, "sections": sections, "cycles": CycleModel(**description["cycles"])}
-    image = Image(**values)
-    if len(image.program()) != len(image.comments):
-        raise ValueError("the program and its comments differ in length")
-    return image
+    if list(sections) != list(Space):
+        raise image_fields.Unsound(f"sections has {len(sections)} memories; expected all {len(Space)} in order")
+    if len(body):
+        raise image_fields.Unsound(f"{len(body)} bytes belong to no section; expected none")
+    return Image(sections=sections, **values)

@@ -60,6 +60,7 @@ class Q:
 
 WORD = 16  # bits of a state, an activation, a scalar, a table entry, a bus word
 ACCUMULATOR = 32  # bits of a lane's accumulator
+SLOPE_LIMIT = 1024  # neighbouring entries of a function table differ by less: what the interpolator multiplies with
 
 LOG2 = Q(4, 11)  # log2 of a time constant, of dt, of a gate: [-16, 16)
 

@@ -25,7 +25,7 @@ Function = Callable[[Floats], Floats]
 SIZE = 256
 LOG_FRAC = formats.LOG2.frac_bits
 Q3_12 = 12  # fraction bits of the format in which errors of states are given
-MAX_DELTA = 1023  # between neighbours: the interpolator's multiplier takes 11 bits
+MAX_DELTA = formats.SLOPE_LIMIT - 1  # between neighbours
 LOWEST = -15.5  # log2 of a gate whose error is still looked at: near the end of Q4.11
 FLAT_FROM = 32768 - 256  # inputs from here on lie in the last segment of a DIRECT table
 ALL_INPUTS: Integers = np.arange(-(1 << 15), 1 << 15, dtype=np.int64)

@@ -19,7 +19,6 @@ SHIFT_MAX = 31  # a row shift and a narrowing have five bits
 MANTISSA_ONE = 1 << FLOAT_MANTISSA_BITS  # the hidden bit of a float code
 MANTISSA_MASK = MANTISSA_ONE - 1
 TABLE_ENTRIES = 256
-SLOPE_LIMIT = 1024  # neighbouring entries of a table differ by less
 
 _PRODUCT_BITS = WORD - 1 + 7  # of a word and a weight
 _ONE_THREAD = 1 << 18  # multiplications

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from liquid_accel.rtl.config import LiquidConfig
+from liquid_accel.rtl.formats import SLOPE_LIMIT
 from liquid_accel.rtl.isa import FINISH_HALF_BITS, ISSUE_BITS, Control, Instruction, Keep, Op, Space, Track
-from liquid_accel.sim.golden.arithmetic import SLOPE_LIMIT, TABLE_ENTRIES, Int, rises
+from liquid_accel.sim.golden.arithmetic import TABLE_ENTRIES, Int, rises
 from liquid_accel.sim.golden.errors import GoldenError, IllegalInstruction
 
 Words = npt.NDArray[np.uint16]

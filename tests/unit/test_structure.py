@@ -16,6 +16,7 @@ TABLES = ("rtl.config", "rtl.isa", "rtl.registers", "rtl.formats", "rtl.tableaus
 # The host's own tables, so to say: files, their checks and the errors that users read.
 FILES = (
     "errors", "version", "shipped", "checkpoint", "description", "layers", "stack", "data", "image", "files",
+    "image_check", "image_fields", "image_program",
 )  # fmt: skip
 EVERYTHING = ("",)
 
