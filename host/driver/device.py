@@ -185,10 +185,14 @@ class Device:
         while `load`, `abort` and `close` end it. Raises what the source raises, `UserError` for a frame that is not
         sound, and `DeviceError`.
         """
-        _ = self.image  # without one, the error comes now and not with the first frame
+        self.check_depth(depth)
+        return self._outputs(iter(source), depth, trace)
+
+    def check_depth(self, depth: int | None) -> None:
+        """Raise `UserError` unless a stream of that depth can be opened: now, and not with its first frame."""
+        _ = self.image
         if depth is not None and (not isinstance(depth, int) or depth < 1):
             raise UserError(f"stream: depth is {depth!r}; expected a number of frames, 1 or more")
-        return self._outputs(iter(source), depth, trace)
 
     def _outputs(self, source: Iterator[object], depth: int | None, trace: bool) -> Iterator[Outputs]:
         stream = self.open_stream(depth, trace)
@@ -203,7 +207,7 @@ class Device:
                     else:
                         stream.put(*frames_of(item))
                 for answer in stream.trip() if stream.under_way else ():
-                    self._last = answer
+                    self.remember(answer)
                     yield answer.y
         finally:
             stream.close()
@@ -218,10 +222,23 @@ class Device:
             self._stream = Stream(self._lock, self._machine, image, encoder, depth, trace)
             return self._stream
 
+    def remember(self, answer: Answer) -> None:
+        """What `last` is from now on."""
+        self._last = answer
+
     def reset(self) -> None:
         """The next `step` starts a new sequence."""
         with self._turn("reset"):
             self._number = 0
+
+    def end_sequence(self) -> None:
+        """The same, for who does not know whether a stream is under way, which goes on."""
+        with self._lock:
+            self._number = 0
+
+    def stop_on(self, stop: threading.Event | None) -> None:
+        """From now on, calls end with a `DeviceError` within a second after `stop` was set; None: never."""
+        self._machine.session.stop = stop
 
     # ---- Ends --------------------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "driver": (*TABLES, *FILES, "driver"),
     # The one place that knows what can stand behind a transport.
     "driver.targets": (*TABLES, *FILES, "driver", "sim"),
+    "aio": (*TABLES, *FILES, "driver"),
     **dict.fromkeys(("", "bench", "cli", "demo", "timeline", "training", "evaluate", "pytest_plugin"), EVERYTHING),
 }  # fmt: skip
 
