@@ -73,8 +73,10 @@ class RegisterBlock(wiring.Component):
         valid, answer = Signal(), Signal(16)
         waiting = Signal(2)  # cycles until the memory's word is there
         take, write, read = Signal(), Signal(), Signal()
+        # An abort resets the whole core: it comes from a register, and no request meets it.
+        abort = Signal()
         m.d.comb += [
-            self.request.ready.eq((~valid | self.response.ready) & (waiting == 0)),
+            self.request.ready.eq((~valid | self.response.ready) & (waiting == 0) & ~abort),
             take.eq(self.request.valid & self.request.ready),
             write.eq(take & request.write),
             read.eq(take & ~request.write),
@@ -101,7 +103,7 @@ class RegisterBlock(wiring.Component):
                     m.d.comb += inside.eq(address[exact_log2(words) :] == 0)
         m.d.comb += [
             self.run.eq(run),
-            self.abort.eq(write & at("CONTROL") & field("CONTROL", "ABORT")),
+            self.abort.eq(abort),
             self.host_space.eq(space),
             self.host_address.eq(address),
             self.host_write_data.eq(request.data),
@@ -113,6 +115,7 @@ class RegisterBlock(wiring.Component):
                 (enable & Cat((self.out_level >= mark) & (self.out_level != 0), self.starved, errors.any())).any()
             ),
         ]
+        m.d.sync += abort.eq(write & at("CONTROL") & field("CONTROL", "ABORT"))
         values: dict[str, Value] = {
             "ID": Const(registers.PRODUCT_ID, 16),
             "VERSION": Const(ISA_VERSION, 16),

@@ -58,7 +58,7 @@ def test_what_comes_after_done_is_traced_and_not_counted_and_frames_are_apart() 
     for traced in m.frames_traced:
         assert traced.reads == {"vector": 1, "scalars": 1}
         assert [e.pc for e in traced.executed] == [0, 1, 2, 3, 4, 5]
-        assert sum(e.cycles for e in traced.executed) == traced.executed[-1].start + DRAIN + 1
+        assert sum(e.cycles for e in traced.executed) == traced.executed[-1].start + DRAIN + Timing.JUMP
 
 
 def test_a_trace_is_of_one_sequence_and_has_to_be_asked_for() -> None:
