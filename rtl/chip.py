@@ -89,13 +89,13 @@ class Chip(wiring.Component):
             m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
             m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
             wiring.connect(m, receiver.received, link.received)
-            wiring.connect(m, link.bytes, transmitter.bytes)
+            wiring.connect(m, link.sent, transmitter.sent)
         else:
             m.submodules.peripheral = peripheral = SpiPeripheral()
             m.d.comb += [getattr(peripheral, name).eq(getattr(self, name)) for name in ("sck", "mosi", "cs_n")]
             m.d.comb += self.miso.eq(peripheral.miso)
             wiring.connect(m, peripheral.received, link.received)
-            wiring.connect(m, link.bytes, peripheral.bytes)
+            wiring.connect(m, link.sent, peripheral.sent)
         wiring.connect(m, link.request, device.request)
         wiring.connect(m, device.response, link.response)
         m.d.comb += [

@@ -6,25 +6,24 @@ costs hundreds of logic cells.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .link import CRC_POLYNOMIAL, CRC_RESIDUE, ESCAPE, ESCAPE_FLIP, FLAG
-from .uart import RECEIVED
+from .link import CRC_POLYNOMIAL, ESCAPE, ESCAPE_FLIP, FLAG
+from .uart import RECEIVED, SENT
 
 CRC_BITS = 32
-# What goes out: a content byte, or in its place a flag.
-CONTENT = data.StructLayout({"byte": 8, "flag": 1})
 
 
 class SerialCrc(wiring.Component):
     """CRC-32 over bits, lowest of each byte first.
 
     clear    all ones, before the first bit
-    enable   takes `bit`; with `drain`, moves on to the next bit of the result in its place
+    enable   takes `bit`; with `drain`, the register is no more than a shift register, and `bit` enters at its top
     out      the result's lowest bit: drained over 32 cycles, the four bytes that follow the content
-    sound    the bits so far are content and the CRC that belongs to it
-    Cost on iCE40: 32 flip-flops, 11 look-up tables for `sound`.
+             after the four bytes of the result itself: CRC_RESIDUE, inverted
+    middle   what entered 16 bits ago, once drained
+    Cost on iCE40: 32 flip-flops and what feeds them.
     """
 
     clear: In(1)
@@ -32,19 +31,19 @@ class SerialCrc(wiring.Component):
     drain: In(1)
     bit: In(1)
     out: Out(1)
-    sound: Out(1)
+    middle: Out(1)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        crc, feedback = Signal(CRC_BITS, init=-1), Signal()
+        crc, feedback = Signal(CRC_BITS, init=-1, reset_less=True), Signal()
         m.d.comb += [
             feedback.eq((crc[0] ^ self.bit) & ~self.drain),
             self.out.eq(~crc[0]),
-            self.sound.eq(crc == CRC_RESIDUE),
+            self.middle.eq(crc[CRC_BITS // 2]),
         ]
         with m.If(self.enable):
             taps = (CRC_POLYNOMIAL >> i & 1 for i in range(CRC_BITS))
-            shifted = Cat(crc[1:], Const(0, 1))
+            shifted = Cat(crc[1:], self.drain & self.bit)
             m.d.sync += crc.eq(Cat(bit ^ feedback if tap else bit for bit, tap in zip(shifted, taps)))
         with m.If(self.clear):
             m.d.sync += crc.eq(-1)
@@ -56,17 +55,18 @@ class Deframer(wiring.Component):
 
     listen      while low, what comes is ignored; once high, it is ignored up to the first flag
     received    bytes, at least 10 cycles apart
-    start       for one cycle: a flag, with nothing between it and the one before; a frame may begin
-    stop        for one cycle: a flag that ends a frame; `damaged` says then whether its bytes were wrong
-    valid, bit  a bit of content, lowest of each byte first, eight cycles in a row
+    flag        for one cycle; it ends a frame where `filled` says that there was something since the flag before, and
+                `damaged` says then whether its bytes were wrong
+    valid, bit  a bit of content, lowest of each byte first, until `taken` comes with the eighth
 
     `damaged`: a framing error, or a flag right after an escape. Anything but flags counts as a frame.
     """
 
     listen: In(1)
     received: In(stream.Signature(RECEIVED, always_ready=True))
-    start: Out(1)
-    stop: Out(1)
+    taken: In(1)
+    flag: Out(1)
+    filled: Out(1)
     damaged: Out(1)
     valid: Out(1)
     bit: Out(1)
@@ -74,53 +74,83 @@ class Deframer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         byte, error = self.received.payload.byte, self.received.payload.error
-        flag, escape = Signal(), Signal()
-        hunting, filled, escaped, wrong = Signal(init=1), Signal(), Signal(), Signal()
-        shift, left = Signal(8), Signal(4)
+        escape = Signal()
+        hunting, escaped, wrong = Signal(init=1), Signal(reset_less=True), Signal(reset_less=True)
+        shift = Signal(8, reset_less=True)
         m.d.comb += [
-            flag.eq(self.received.valid & (byte == FLAG) & ~error),
+            self.flag.eq(self.received.valid & (byte == FLAG) & ~error),
             escape.eq((byte == ESCAPE) & ~escaped),
-            self.start.eq(flag & ~filled & self.listen),
-            self.stop.eq(flag & filled),
             self.damaged.eq(wrong | escaped),
-            self.valid.eq(left[3]),
             self.bit.eq(shift[0]),
         ]
-        with m.If(left[3]):
-            m.d.sync += [left.eq(left + 1), shift.eq(shift >> 1)]
-        with m.If(flag):
-            m.d.sync += [hunting.eq(0), filled.eq(0), escaped.eq(0), wrong.eq(0)]
-        with m.Elif(self.received.valid & ~hunting):
-            m.d.sync += [filled.eq(1), escaped.eq(escape), wrong.eq(wrong | error)]
+        with m.If(self.taken):
+            m.d.sync += self.valid.eq(0)
+        with m.If(self.received.valid):
             m.d.sync += shift.eq(byte ^ Mux(escaped, ESCAPE_FLIP, 0))
-            with m.If(~escape):
-                m.d.sync += left.eq(8)
+            m.d.sync += [self.valid.eq(~escape & ~hunting), self.filled.eq(~hunting)]
+            m.d.sync += [escaped.eq(escape), wrong.eq(wrong | error)]
+        with m.Else():
+            m.d.sync += shift.eq(shift >> 1)
+        with m.If(self.flag):
+            m.d.sync += [self.valid.eq(0), hunting.eq(0)]
+        with m.If(self.flag | hunting):
+            m.d.sync += [self.filled.eq(0), escaped.eq(0), wrong.eq(0)]
         with m.If(~self.listen):
-            m.d.sync += [hunting.eq(1), filled.eq(0), escaped.eq(0), wrong.eq(0), left.eq(0)]
+            m.d.sync += [self.valid.eq(0), hunting.eq(1)]
         return m
 
 
 class Framer(wiring.Component):
-    """Bytes of content to bytes of the wire, in the same cycle: a byte that is a flag or an escape becomes two.
+    """Content to bits on the wire: a byte that is a flag or an escape becomes two bytes.
 
-    content   a byte, or with `flag` a flag as it is
-    bytes     to the wire
+    valid   a byte, or with `flag` a flag, waits to be sent
+    byte    its bits come from byte[0], to be shifted where `taken` is high, and are all there before the first
+    index   of a bit in its byte: to be counted up where `taken` or `extra` is high
+    taken   a bit of content goes
+    extra   a bit goes that is no content: of a flag, or of an escape before the byte
+    done    with the last bit of a flag
+    sent    to the wire
     """
 
-    content: In(stream.Signature(CONTENT))
-    bytes: Out(stream.Signature(8))
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "valid": In(1),
+                "flag": In(1),
+                "byte": In(8),
+                "index": In(3),
+                "taken": Out(1),
+                "extra": Out(1),
+                "done": Out(1),
+                "sent": Out(SENT),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        byte, flag = self.content.payload.byte, self.content.payload.flag
-        special, escaped, escape = Signal(), Signal(), Signal()
+        step, last = Signal(), Signal()
+        special, escaped = Signal(reset_less=True), Signal()
+        instead = Signal()
+        # While a byte is shifted out it changes: what it was before the first bit counts.
+        with m.If(self.index == 0):
+            m.d.sync += special.eq((self.byte == FLAG) | (self.byte == ESCAPE))
         m.d.comb += [
-            special.eq((byte == FLAG) | (byte == ESCAPE)),
-            escape.eq(special & ~flag & ~escaped),
-            self.bytes.valid.eq(self.content.valid),
-            self.content.ready.eq(self.bytes.ready & ~escape),
-            self.bytes.payload.eq(Mux(flag, FLAG, Mux(escape, ESCAPE, byte ^ Mux(special, ESCAPE_FLIP, 0)))),
+            step.eq(self.valid & self.sent.take),
+            last.eq(self.index == 7),
+            instead.eq(self.flag | (special & ~escaped)),
+            self.taken.eq(step & ~instead),
+            self.extra.eq(step & instead),
+            self.done.eq(step & last & self.flag),
+            self.sent.valid.eq(self.valid),
+            self.sent.last.eq(last),
+            self.sent.bit.eq(
+                Mux(
+                    instead,
+                    Mux(self.flag, Const(FLAG, 8).bit_select(self.index, 1), Const(ESCAPE, 8).bit_select(self.index, 1)),
+                    self.byte[0] ^ (escaped & Const(ESCAPE_FLIP, 8).bit_select(self.index, 1)),
+                )
+            ),
         ]
-        with m.If(self.content.valid & self.bytes.ready):
-            m.d.sync += escaped.eq(escape)
+        with m.If(step & last):
+            m.d.sync += escaped.eq(instead & ~self.flag)
         return m

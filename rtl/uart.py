@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +12,9 @@ from .link import MIN_DIVISOR
 
 # What a wire hands on: a byte, and whether it is known to be wrong.
 RECEIVED = data.StructLayout({"byte": 8, "error": 1})
+# What a wire takes: while `valid`, a byte waits whose lowest bit is `bit`; `take` asks for the next one, `last` says that
+# there is none. Neither in the cycle in which `valid` comes, nor in the one after `last`, may a wire take.
+SENT = wiring.Signature({"valid": Out(1), "bit": Out(1), "last": Out(1), "take": In(1)})
 TOLERANCE = 0.02  # of the rate that is asked for: what is left for the other side's clock
 
 
@@ -53,8 +56,7 @@ class UartReceiver(wiring.Component):
         m.submodules.pin = pin = SynchronisedPin(idle=1)
         line, received = pin.value, self.received
         # A one above the byte moves down with it, and stands at the lowest place when the stop bit is due.
-        shift = Signal(9)
-        count = Signal(range(self.divisor))
+        shift, count = Signal(9, reset_less=True), Signal(range(self.divisor), reset_less=True)
         middle, full = Signal(), Signal()
         m.d.comb += [
             pin.pin.eq(self.rx),
@@ -91,28 +93,39 @@ class UartReceiver(wiring.Component):
 class UartTransmitter(wiring.Component):
     """Bytes to a pin, `divisor` cycles a bit.
 
-    bytes   a byte is taken as its start bit begins, at once where the line is idle
-    tx      the line, from a flip-flop; high when idle and in reset
+    sent   a byte, bit by bit as they go
+    tx     the line, from a flip-flop; high when idle and in reset
     """
 
     def __init__(self, divisor: int) -> None:
         _check(divisor)
         self.divisor = divisor
-        super().__init__({"bytes": In(stream.Signature(8)), "tx": Out(1, init=1)})
+        super().__init__({"sent": In(SENT), "tx": Out(1, init=1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # The stop bit above the byte, zeros above that: empty when the stop bit has left.
-        shift = Signal(9)
-        count = Signal(range(self.divisor))
-        busy, full = Signal(), Signal()
-        m.d.comb += [full.eq(count == self.divisor - 1), self.bytes.ready.eq(~busy)]
-        with m.If(busy):
+        count, full = Signal(range(self.divisor), reset_less=True), Signal()
+        m.d.comb += full.eq(count == self.divisor - 1)
+        with m.If(full):
+            m.d.sync += count.eq(0)
+        with m.Else():
             m.d.sync += count.eq(count + 1)
-            with m.If(full):
-                m.d.sync += [count.eq(0), shift.eq(shift >> 1), self.tx.eq(shift[0])]
-                with m.If(~shift.any()):
-                    m.d.sync += [busy.eq(0), self.tx.eq(1)]
-        with m.Elif(self.bytes.valid):
-            m.d.sync += [busy.eq(1), self.tx.eq(0), shift.eq(Cat(self.bytes.payload, Const(1, 1)))]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [count.eq(0), self.tx.eq(~self.sent.valid)]
+                with m.If(self.sent.valid):
+                    m.next = "BITS"
+            with m.State("BITS"):
+                with m.If(full):
+                    m.d.comb += self.sent.take.eq(1)
+                    m.d.sync += self.tx.eq(self.sent.bit)
+                    with m.If(self.sent.last):
+                        m.next = "LAST"
+            with m.State("LAST"):
+                with m.If(full):
+                    m.d.sync += self.tx.eq(1)
+                    m.next = "STOP"
+            with m.State("STOP"):
+                with m.If(full):
+                    m.next = "IDLE"
         return m

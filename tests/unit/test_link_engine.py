@@ -23,7 +23,8 @@ from standin import FIFO, IDENTITY, IDENTITY_WORD, LEVEL, SCRATCH, StandIn
 from liquid_accel.rtl.link_engine import LinkEngine
 
 GAP = 32  # cycles between bytes, the fewest that are promised
-QUIET = 1200  # cycles after which nothing more is expected: the longest request takes fewer
+QUIET = 800  # cycles after which nothing more is expected
+LONG = 3000  # the same where many words are read or written
 
 
 class Bench:
@@ -32,20 +33,25 @@ class Bench:
     def __init__(self, ctx: Any, engine: LinkEngine, rng: random.Random) -> None:
         self.ctx, self.engine, self.rng = ctx, engine, rng
         self.sent = bytearray()
+        self.bits: list[int] = []
         self.cycles = self.sound = self.damaged = 0
 
     async def cycle(self) -> bool:
-        """One cycle; whether a byte was sent. The wire takes a byte, and is then busy for GAP cycles."""
+        """One cycle; whether there is something to send. The wire takes a byte bit by bit and is then busy for a while."""
         e = self.engine
-        self.ctx.set(e.bytes.ready, self.cycles % GAP == 0)
-        _, _, valid, byte, ready, sound, damaged = await self.ctx.tick().sample(
-            e.bytes.valid, e.bytes.payload, e.bytes.ready, e.sound, e.damaged
+        self.ctx.set(e.sent.take, 2 <= self.cycles % GAP < 10 and self.ctx.get(e.sent.valid))
+        _, _, valid, bit, last, take, sound, damaged = await self.ctx.tick().sample(
+            e.sent.valid, e.sent.bit, e.sent.last, e.sent.take, e.sound, e.damaged
         )
         self.cycles += 1
         self.sound += sound
         self.damaged += damaged
-        if valid and ready:
-            self.sent.append(byte)
+        if take:
+            self.bits.append(bit)
+            assert last == (len(self.bits) == 8)
+            if last:
+                self.sent.append(sum(bit << at for at, bit in enumerate(self.bits)))
+                self.bits.clear()
         return bool(valid)
 
     async def put(self, text: bytes, wrong: Sequence[int] = ()) -> None:
@@ -110,9 +116,9 @@ def test_the_longest_request_and_the_longest_answer() -> None:
     async def script(link: Bench) -> None:
         words = [random.Random(2).randrange(1 << 16) for _ in range(124)]
         await link.ask(0xFFFE)
-        assert await link.ask(0xFFFF, write(FIFO, words)) == Answer(0xFFFF, OK, 0, ())
-        assert await link.ask(0, read(LEVEL) + read(FIFO, 124)) == Answer(0, OK, 0, (124, *words))
+        assert await link.ask(0xFFFF, write(FIFO, words), LONG) == Answer(0xFFFF, OK, 0, ())
+        assert await link.ask(0, read(LEVEL) + read(FIFO, 124), LONG) == Answer(0, OK, 0, (124, *words))
         reads = [*read(IDENTITY)] * 125
-        assert await link.ask(1, reads) == Answer(1, OK, 0, (IDENTITY_WORD,) * 125)
+        assert await link.ask(1, reads, LONG) == Answer(1, OK, 0, (IDENTITY_WORD,) * 125)
 
     run(script)
