@@ -7,18 +7,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liquid_accel.boards import tools
+from liquid_accel.boards import flow, tools
 from liquid_accel.boards.bare_ice40 import BareTop
+from liquid_accel.boards.family import ICE40, UP5K
+from liquid_accel.boards.timing import Placement, Usage
 from liquid_accel.rtl.config import LiquidConfig, preset
 from liquid_accel.rtl.reset import SynchronisedReset
 
 AVAILABLE = {"ICESTORM_LC": 5280, "ICESTORM_DSP": 8, "ICESTORM_RAM": 30, "ICESTORM_SPRAM": 4}
-NAMES = {"ICESTORM_LC": "logic cells", "ICESTORM_DSP": "DSP", "ICESTORM_RAM": "block RAM", "ICESTORM_SPRAM": "SPRAM"}
+NAMES = ICE40.cells
 CLOCK_MHZ = 12.0
 
 
@@ -52,27 +53,38 @@ def over(cells: dict[str, int], machine: Machine) -> list[str]:
     ]
 
 
-def measure(machine: Machine, folder: Path, seeds: int) -> list[tools.Report]:
-    """Synthesise and place with each seed, two at a time; the reports. Raises ToolError."""
+def used(usage: dict[str, Usage]) -> dict[str, int]:
+    """Cells of the kinds that have bounds."""
+    return {name: usage[name].used for name in AVAILABLE}
+
+
+def synthesise(machine: Machine, folder: Path) -> dict[str, int]:
+    """The machine's netlist in `folder`, and its cells. Raises ToolError."""
+    flow.write_design(SynchronisedReset(BareTop(machine.config)), folder)
+    flow.synthesise(UP5K, folder, CLOCK_MHZ)
+    return used(flow.pack(UP5K, folder))
+
+
+def measure(machine: Machine, folder: Path, seeds: int) -> list[Placement]:
+    """Synthesise and place with each seed, two at a time; what it came to. Raises ToolError."""
     print(f"synthesising for iCE40UP5K, {machine.name}", file=sys.stderr)
-    tools.synthesise(SynchronisedReset(BareTop(machine.config)), folder, CLOCK_MHZ)
+    synthesise(machine, folder)
     print(f"placing with {seeds} seeds", file=sys.stderr)
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda seed: tools.place(folder, 2 * CLOCK_MHZ, seed), range(1, seeds + 1)))
+    return flow.place_all(UP5K, folder, 2 * CLOCK_MHZ, range(1, seeds + 1))
 
 
-def figures(machine: Machine, reports: list[tools.Report]) -> dict[str, Any]:
+def figures(machine: Machine, placements: list[Placement]) -> dict[str, Any]:
     """The best of some placements against the machine's bounds; what is exceeded is in `faults`, a sentence each."""
-    best = max(reports, key=lambda report: report.clock_mhz or 0.0)
-    clock = best.clock_mhz or 0.0
-    faults = over(best.cells, machine)
-    if clock < CLOCK_MHZ:
-        faults.append(f"clock {machine.name}: {clock:.1f} MHz reached, at least {CLOCK_MHZ:g} were expected")
+    best = max(placements, key=lambda placement: placement.clock_mhz)
+    cells = used(best.usage)
+    faults = over(cells, machine)
+    if best.clock_mhz < CLOCK_MHZ:
+        faults.append(f"clock {machine.name}: {best.clock_mhz:.1f} MHz reached, at least {CLOCK_MHZ:g} were expected")
     return {
-        "cells": best.cells,
+        "cells": cells,
         "bounds": machine.bounds,
-        "clock_mhz": round(clock, 2),
-        "clocks_by_seed_mhz": {r.seed: round(r.clock_mhz or 0.0, 2) for r in reports},
+        "clock_mhz": best.clock_mhz,
+        "clocks_by_seed_mhz": {placement.seed: placement.clock_mhz for placement in placements},
         "faults": faults,
     }
 
@@ -108,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     faults = [fault for part in found.values() for fault in part["faults"]]
     if options.json:
-        asked = {"part": "iCE40UP5K", "asked_mhz": CLOCK_MHZ, "tools": tools.versions(), "ok": not faults}
+        asked = {"part": "iCE40UP5K", "asked_mhz": CLOCK_MHZ, "tools": flow.tool_versions(UP5K), "ok": not faults}
         print(json.dumps({**asked, "machines": found}, indent=2))
     else:
         print("\n".join(table(MACHINES[name], part) for name, part in found.items()))
