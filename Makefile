@@ -4,7 +4,7 @@
 # make lint         ruff and mypy alone
 # make bench        liquid networks beside gated ones and other libraries: docs/performance.md; BENCH_ARGS=--quick
 # make synth-check  cells and clock of the machine on the smallest part
-# make checkpoint   train the demo's checkpoint again, from scratch
+# make checkpoint   train the shipped checkpoints again, from scratch
 # make clean        remove what was built; `make distclean` the virtual environment too
 #
 # Each makes the virtual environment .venv by itself. PYTHON names the interpreter (3.11 or later) that it is made with.
@@ -41,6 +41,7 @@ synth-check: $(VENV)/.installed-synth
 
 checkpoint: $(VENV)/.installed-train
 	$(BIN)/liquid train japanese-vowels --select 5 -o checkpoints/japanese_vowels.safetensors
+	$(BIN)/liquid train keywords -o checkpoints/keywords.safetensors
 
 # mypy does not follow setuptools' package-dir: it gets the package as a tree of links.
 .PHONY: types

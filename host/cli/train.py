@@ -24,9 +24,14 @@ from liquid_accel.errors import UserError
 
 EXAMPLE = """  liquid train japanese-vowels -o model.safetensors
   liquid train japanese-vowels --select 5 -o model.safetensors    # how the shipped checkpoint was made
+  liquid train keywords -o keywords.safetensors                   # spoken words, two stacked layers
   liquid train TRAIN.npz --cell gru --layers 2 -o model.safetensors
   liquid train TRAIN.npz --cell ltc --seeds 5 --test TEST.npz"""
-APPS = {"japanese-vowels": "japanese_vowels"}
+# Applications: the name of their data, and what they are trained with where nothing else is asked for.
+APPS: dict[str, tuple[str, dict[str, Any]]] = {
+    "japanese-vowels": ("japanese_vowels", {}),
+    "keywords": ("keywords", {"depth": 2, "mean": "all", "epochs": 60}),
+}
 
 
 def add(subparsers: Subparsers) -> None:
@@ -57,13 +62,13 @@ def add(subparsers: Subparsers) -> None:
         help="neurons of a cell (default: 64)",
     )  # fmt: skip
     parser.add_argument(
-        "--layers", dest="depth", type=positive_int, default=1, metavar="N", help="cells, stacked (default: 1)"
+        "--layers", dest="depth", type=positive_int, metavar="N", help="cells, stacked (default: 1; keywords: 2)"
     )
     parser.add_argument(
         "--projection", type=int, metavar="P", help="width of the layer in front; 0: none (default: that of the cells)"
     )
     parser.add_argument(
-        "--mean", default="last", choices=("last", "all"), help="cells that the read-out sees (default: last)"
+        "--mean", choices=("last", "all"), help="cells that the read-out sees (default: last; keywords: all)"
     )
     parser.add_argument(
         "--skip-threshold", type=float, default=0.0, metavar="T",
@@ -108,11 +113,11 @@ def _paths(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
     from liquid_accel.shipped import shipped
 
     test = None if arguments.test is None else Path(arguments.test)
-    name = APPS.get(arguments.data)
-    if name is None:
+    if arguments.data not in APPS:
         if not Path(arguments.data).exists() and "." not in Path(arguments.data).name:
             raise UserError(f"{arguments.data}: no such application or file; expected {', '.join(APPS)} or DATA.npz")
         return Path(arguments.data), test
+    name, _ = APPS[arguments.data]
     try:
         return shipped("data", f"{name}_train.npz"), test or shipped("data", f"{name}_test.npz")
     except FileNotFoundError as error:
@@ -123,10 +128,14 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of `train_checkpoint`, once they have been found sound."""
     from liquid_accel.training import Architecture, Recipe, check_skipping
 
-    shape = {field.name: getattr(arguments, field.name) for field in fields(Architecture)}
+    _, usual = APPS.get(arguments.data, ("", {}))
+    asked = {name: getattr(arguments, name) for name in (*(field.name for field in fields(Architecture)), "epochs")}
+    asked = usual | {name: value for name, value in asked.items() if value is not None}
+    epochs = asked.pop("epochs", None)
+    shape = asked
     recipe = Recipe(skip_threshold=arguments.skip_threshold)
     check_skipping(recipe, Architecture(**shape))
-    return shape | {"epochs": arguments.epochs, "recipe": recipe}
+    return shape | {"epochs": epochs, "recipe": recipe}
 
 
 def _train(arguments: argparse.Namespace, train: Any, test: Any) -> int:
