@@ -77,5 +77,5 @@ def answer(text: bytes) -> Answer:
 
 def answers(stream: bytes) -> list[Answer]:
     """Every response of a stream that has nothing else but flags in it."""
-    assert not stream or stream.startswith(FLAG) and stream.endswith(FLAG), "bytes outside of frames"
+    assert stream.startswith(FLAG) == stream.endswith(FLAG) == bool(stream), "bytes outside of frames"
     return [answer(part) for part in stream.split(FLAG) if part]
