@@ -35,8 +35,8 @@ def host_words(config: LiquidConfig) -> dict[Space, int]:
 
 
 class RegisterBlock(wiring.Component):
-    """One request, one response, in order; a response comes one cycle after its request, of a memory's word three
-    cycles.
+    """One request, one response, in order; a response comes one cycle after its request was taken, of a memory's word
+    three cycles. A request is taken in its second cycle at the earliest: one in two cycles.
 
     Every address answers: one without a register, and a word that no memory has, reads 0, ignores writes and is told
     by STATUS. `request.ready` waits for the response before it to be taken. `clock_khz` is what CLOCK_KHZ reads as.
@@ -73,11 +73,13 @@ class RegisterBlock(wiring.Component):
         valid, answer = Signal(), Signal(16)
         waiting = Signal(2)  # cycles until the memory's word is there
         take, write, read = Signal(), Signal(), Signal()
-        # An abort resets the whole core: it comes from a register, and no request meets it.
-        abort = Signal()
+        # Whoever asks may decide it late in a cycle: a request is taken in the next, in which it still stands. An abort
+        # resets the whole core: it comes from a register too, in a cycle that takes nothing.
+        seen, abort = Signal(), Signal()
+        m.d.sync += seen.eq(self.request.valid & ~take)
         m.d.comb += [
-            self.request.ready.eq((~valid | self.response.ready) & (waiting == 0) & ~abort),
-            take.eq(self.request.valid & self.request.ready),
+            self.request.ready.eq(seen & ~valid & (waiting == 0)),
+            take.eq(self.request.ready),
             write.eq(take & request.write),
             read.eq(take & ~request.write),
             self.response.valid.eq(valid),
