@@ -19,6 +19,7 @@ from liquid_accel.sim.cxxrtl_build import build, open_library
 from liquid_accel.sim.elaborate import to_rtlil
 
 LOOP = "chip_loop.cpp"
+CLOCK_HZ = 1_000_000  # about what is simulated in a second
 BYTE_BITS = 10  # start bit, 8 data bits, stop bit
 CAPACITY = 4096  # bytes that one call brings back at most
 
@@ -40,7 +41,7 @@ class ChipState:
     """Outputs of the chip, and what its simulation does.
 
     activity, error, interrupt  levels of the pins
-    resting     nothing is on the wires and a clock edge changes nothing in the chip: it waits for a byte
+    resting     nothing is on the wires, and the chip's state comes back every few cycles: it waits for a byte
     sending     bytes that were handed in are not on the wire yet
     """
 
@@ -51,11 +52,18 @@ class ChipState:
     sending: bool
 
 
-def chip_rtlil(config: LiquidConfig, divisor: int = MIN_DIVISOR, clock_hz: int = 0, vendor: str = "portable") -> str:
-    """The RTLIL text of a chip with UART pins; its top module is called `liquid`."""
+def chip_rtlil(
+    config: LiquidConfig, divisor: int = MIN_DIVISOR, clock_hz: int = CLOCK_HZ, vendor: str = "portable"
+) -> str:
+    """The RTLIL text of a chip with UART pins; its top module is called `liquid`.
+
+    `clock_hz` is what the chip says that its clock is, and how long its lamps are lit.
+    """
+    from liquid_accel.rtl.accelerator import Accelerator
     from liquid_accel.rtl.chip import Chip
 
-    return to_rtlil(Chip(config, clock_hz=clock_hz, divisor=divisor, vendor=vendor), "liquid")
+    device = Accelerator(config, vendor, clock_khz=clock_hz // 1000)
+    return to_rtlil(Chip(config, clock_hz=clock_hz, divisor=divisor, vendor=vendor, device=device), "liquid")
 
 
 class SimulatedChip:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The whole chip and the other end of its UART: bytes from the host become the waveform of the pin rx, the waveform of
 // tx becomes bytes. 8 data bits, no parity, one stop bit, lowest bit first, `divisor` cycles a bit (docs/link.md).
+#include <cstring>
+#include <memory>
 #include <vector>
 
 #include "cxxrtl_step.h"
@@ -8,8 +10,9 @@
 namespace {
 
 constexpr int DATA_BITS = 8, FRAME_BITS = 10;
-// How often it is looked whether the chip rests: a look compares every register and costs a slower commit.
-constexpr uint64_t LOOK_EVERY = 256;
+// A chip rests when its state comes back after some cycles in which nothing is on the wires: a counter that never stands
+// still is no unrest. How often that is looked for, and the longest such period.
+constexpr uint64_t LOOK_EVERY = 1024, LONGEST_PERIOD = 64;
 
 // xorshift64*, of Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled" (2016).
 struct Random {
@@ -37,8 +40,12 @@ struct Chip : Simulation {
   uint32_t receiving = 0, receiving_left = 0;
   uint64_t last_low = 0;  // the cycle in which tx was low last
   uint64_t framing_errors = 0;
-  bool resting = false;
+  uint64_t period = 0;  // 0: the chip does not rest
   uint64_t skipped = 0;
+  // All of the design but the words of its memories, of which it is known whether one changed.
+  std::unique_ptr<uint8_t[]> snapshot{new uint8_t[sizeof(device::p_liquid)]};
+  uint64_t snapshot_cycle = 0, snapshot_changes = 0;
+  bool snapshot_taken = false;
 
   explicit Chip(uint32_t divisor) : divisor(divisor) { design.p_rx.data[0] = 1; }
 
@@ -46,13 +53,35 @@ struct Chip : Simulation {
 
   bool quiet() const { return sending_bits == 0 && sent == queue.size() && receiving_bit == -2 && rx; }
 
+  // After a commit, with nothing on the wires: find out whether the chip rests.
+  void look() {
+    const uint64_t age = cycles - snapshot_cycle;
+    if (!snapshot_taken || age >= LOOK_EVERY) {
+      std::memcpy(snapshot.get(), static_cast<const void *>(&design), sizeof(design));
+      snapshot_cycle = cycles;
+      snapshot_changes = cxxrtl::memory_changes;
+      snapshot_taken = true;
+    } else if (age <= LONGEST_PERIOD && snapshot_changes == cxxrtl::memory_changes &&
+               !std::memcmp(snapshot.get(), static_cast<const void *>(&design), sizeof(design))) {
+      period = age;
+    }
+  }
+
+  // Count the cycles up to `end`, as many as are whole periods, without simulating them.
+  void skip(uint64_t end) {
+    const uint64_t whole = (end - cycles) / period * period;
+    cycles += whole;
+    skipped += whole;
+  }
+
   // The level of rx in this cycle.
   void drive() {
     if (sending_left == 0) {
       if (sending_bits == 0 && sent < queue.size()) {
         sending = uint32_t(queue[sent++]) << 1 | 1u << (DATA_BITS + 1);
         sending_bits = FRAME_BITS;
-        resting = false;
+        period = 0;
+        snapshot_taken = false;
         if (sent == queue.size()) queue.clear(), sent = 0;
       }
       if (sending_bits) {
@@ -103,7 +132,12 @@ void *chip_new(uint32_t divisor) { return new (std::nothrow) Chip(divisor); }
 
 void chip_free(void *handle) { delete static_cast<Chip *>(handle); }
 
-void chip_reset(void *handle, uint64_t cycles) { reset(*static_cast<Chip *>(handle), cycles); }
+void chip_reset(void *handle, uint64_t cycles) {
+  auto &c = *static_cast<Chip *>(handle);
+  reset(c, cycles);
+  c.period = 0;
+  c.snapshot_taken = false;
+}
 
 // Bits on both wires are inverted with the probability noise / 2^32 from now on.
 void chip_noise(void *handle, uint64_t noise, uint64_t seed) {
@@ -113,9 +147,8 @@ void chip_noise(void *handle, uint64_t noise, uint64_t seed) {
 }
 
 // Queue `count` bytes to the chip and advance by at most `limit` cycles; store the bytes that come back. Ends sooner when
-// `capacity` bytes have come, or one has and tx has been high for `quiet` cycles since. Where the chip rests (an edge
-// changes nothing in it) and nothing is on the wires, the remaining cycles change nothing either: they are counted, not
-// simulated. Returns the number of bytes stored.
+// `capacity` bytes have come, or one has and tx has been high for `quiet` cycles since. Cycles in which the chip rests
+// are counted, not simulated. Returns the number of bytes stored.
 size_t chip_run(void *handle, const uint8_t *bytes, size_t count, uint8_t *out, size_t capacity, uint64_t limit,
                 uint64_t quiet) {
   auto &c = *static_cast<Chip *>(handle);
@@ -124,18 +157,15 @@ size_t chip_run(void *handle, const uint8_t *bytes, size_t count, uint8_t *out, 
   size_t stored = 0;
   while (c.cycles < end) {
     if (stored == capacity || (stored && c.receiving_bit == -2 && c.cycles - c.last_low > quiet)) break;
+    if (stored == 0 && c.quiet()) {
+      if (c.period == 0) c.look();
+      if (c.period) c.skip(end);
+      if (c.cycles == end) break;
+    }
     c.drive();
     evaluate(c);
     if (c.sample()) out[stored++] = uint8_t(c.receiving);
-    if (c.cycles % LOOK_EVERY == 0 && c.quiet()) {
-      c.resting = !commit(c);
-      if (c.resting && stored == 0) {
-        c.skipped += end - c.cycles;
-        c.cycles = end;
-      }
-    } else {
-      commit(c);
-    }
+    commit(c);
   }
   return stored;
 }
@@ -145,7 +175,7 @@ uint32_t chip_state(void *handle) {
   auto &c = *static_cast<Chip *>(handle);
   auto &d = c.design;
   return d.p_activity.template get<uint8_t>() | d.p_error.template get<uint8_t>() << 1 |
-         d.p_interrupt.template get<uint8_t>() << 2 | uint32_t(c.resting && c.quiet()) << 3 | uint32_t(c.sent < c.queue.size()) << 4;
+         d.p_interrupt.template get<uint8_t>() << 2 | uint32_t(c.period && c.quiet()) << 3 | uint32_t(c.sent < c.queue.size()) << 4;
 }
 
 // Cycles so far; those of them that were counted and not simulated; bytes from the chip without a stop bit.

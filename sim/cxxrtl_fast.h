@@ -5,12 +5,16 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
 #include <cxxrtl/cxxrtl.h>
 
 namespace cxxrtl {
+
+// Commits so far that changed a word of some memory.
+inline uint64_t memory_changes = 0;
 
 template <size_t Bits>
 struct fast_wire {
@@ -78,6 +82,7 @@ class fast_memory {
       changed |= data[entry.index] != before;
     }
     queue.clear();
+    memory_changes += changed;
     return changed;
   }
 };
