@@ -24,7 +24,7 @@ LAMP_SECONDS = 0.05  # what an eye still sees
 
 
 class Lamps(wiring.Component):
-    """Events of a cycle made visible: each output is high from its event on, for LAMP_SECONDS to twice as long.
+    """Events of a cycle made visible: each output is high from its event on, for LAMP_SECONDS to four times as long.
 
     One counter serves both, and stands still while both are dark.
     """
@@ -58,7 +58,8 @@ class Chip(wiring.Component):
     interrupt            the accelerator's, a level
 
     A bit of the UART takes `divisor` cycles; where it is None, what `clock_hz` and `baud` give. `device` takes the
-    place of `Accelerator(config, vendor)`. Raises ValueError where `wire` is unknown or the UART cannot have that rate.
+    place of the accelerator. A clock of 0 is one that nobody knows. Raises ValueError where `wire` is unknown or the
+    UART cannot have that rate.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Chip(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        device = self.device or Accelerator(self.config, self.vendor)
+        device = self.device or Accelerator(self.config, self.vendor, round(self.clock_hz / 1e3))
         m.submodules.accelerator = device
         m.submodules.link = link = LinkEngine()
         m.submodules.lamps = lamps = Lamps(self.clock_hz)
