@@ -3,7 +3,9 @@
 # make test         ruff, mypy and the test suite; LANES=4|8|16 chooses the machine
 # make lint         ruff and mypy alone
 # make bench        liquid networks beside gated ones and other libraries: docs/performance.md; BENCH_ARGS=--quick
+# make fuzz         a million inputs for what takes bytes from outside; FUZZ_ARGS=--inputs 10000 for fewer
 # make synth-check  cells and clock of the machine on the smallest part
+# make boards       every board's bitstream: docs/boards.md; BOARDS="ulx3s icebreaker", SEEDS=3
 # make checkpoint   train the shipped checkpoints again, from scratch
 # make clean        remove what was built; `make distclean` the virtual environment too
 #
@@ -20,7 +22,7 @@ export LIQUID_LANES = $(LANES)
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench synth-check checkpoint clean distclean
+.PHONY: demo test lint bench fuzz synth-check checkpoint clean distclean
 
 demo: $(VENV)/.installed
 	$(BIN)/liquid demo
@@ -36,8 +38,15 @@ BENCH_ARGS ?= --write docs/performance.md
 bench: $(VENV)/.installed-bench
 	$(BIN)/liquid bench $(BENCH_ARGS)
 
+fuzz: $(VENV)/.installed-test
+	$(BIN)/python tests/fuzz/run.py $(FUZZ_ARGS)
+
 synth-check: $(VENV)/.installed-synth
 	$(BIN)/python -m liquid_accel.boards.synth_check
+
+SEEDS ?= 3
+boards: $(VENV)/.installed-synth
+	$(BIN)/python -m liquid_accel.boards.record --seeds $(SEEDS) $(BOARDS)
 
 checkpoint: $(VENV)/.installed-train
 	$(BIN)/liquid train japanese-vowels --select 5 -o checkpoints/japanese_vowels.safetensors
