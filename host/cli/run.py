@@ -24,6 +24,7 @@ from liquid_accel.cli.common import (
 from liquid_accel.errors import UserError
 
 SIMULATED = ("sim", "pysim")
+HARDWARE = "uart:PORT[@BAUD], spi:DEVICE[@HZ] or mmio:FILE[@OFFSET]"
 EXAMPLE = "  liquid run model.liquid TEST.npz --on sim -o out.npz --clock-mhz 48"
 
 
@@ -35,7 +36,10 @@ def add(subparsers: Subparsers) -> None:
     add_target(parser, ("golden", "sim", "pysim"), "golden")
     parser.add_argument("-o", "--output", metavar="OUT.npz", help="write outputs, labels and counters of every frame")
     parser.add_argument("--states", action="store_true", help="write the states at the end of each frame too")
-    parser.add_argument("--clock-mhz", type=positive_float, metavar="F", help="clock for latencies (default: 12)")
+    parser.add_argument(
+        "--clock-mhz", type=positive_float, metavar="F",
+        help="clock for latencies (default: a board's own, and 12 for golden, sim and pysim)",
+    )  # fmt: skip
     parser.add_argument("--trace", metavar="T.fst", help=f"write waveforms {NOT_YET}")
     add_json(parser)
 
@@ -44,21 +48,23 @@ def add_target(parser: argparse.ArgumentParser, targets: tuple[str, ...], defaul
     """Add `--on` and `--jobs`."""
     parser.add_argument(
         "--on", default=default, metavar="|".join(targets),
-        help=f"what runs it (default: {default}); uart:PORT {NOT_YET}",
+        help=f"what runs it (default: {default}); a board is {HARDWARE}, as `liquid devices` lists them",
     )  # fmt: skip
     parser.add_argument(
         "--jobs", type=positive_int, metavar="N", help="simulated devices side by side (default: one a core)"
     )
 
 
-def check_other(target: str) -> None:
-    """Raise `UserError` for a target that the golden model cannot be compared with."""
-    expected = f"expected {' or '.join(SIMULATED)}"
+def check_other(target: str, boards: bool = False) -> None:
+    """Raise `UserError` for a target that the golden model cannot be compared with; `boards`: those are welcome."""
+    from liquid_accel.driver.targets import check_target, is_hardware
+
+    expected = f"expected {' or '.join(SIMULATED)}" + (f", or a board, {HARDWARE}" if boards else "")
     if target == "golden":
         raise UserError(f"--on golden: the golden model would be compared with itself; {expected}")
-    if target.startswith("uart:"):
-        raise UserError(f"--on {target}: boards are not available yet; {expected}")
-    if target not in SIMULATED:
+    if boards and is_hardware(target):
+        check_target(target)
+    elif target not in SIMULATED:
         raise UserError(f"--on is '{target}'; {expected}")
 
 
@@ -80,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     batch = data.load(arguments.data, image.default_dt)
     with progress_bar(f"running on {arguments.on}") as progress:
         timed = run_on(arguments.on, image, batch, states=arguments.states, progress=progress, jobs=arguments.jobs)
-    found = figures(image, batch, timed.result, arguments.clock_mhz)
+    found = figures(image, batch, timed.result, arguments.clock_mhz or timed.clock_mhz)
     if output is not None:
         save_arrays(output, timed.result.arrays(arguments.states))
     if arguments.json:

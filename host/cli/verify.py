@@ -36,22 +36,20 @@ def run(arguments: argparse.Namespace) -> int:
     from liquid_accel.driver.parallel import run_on
     from liquid_accel.image import Image
 
-    check_other(arguments.on)
+    check_other(arguments.on, boards=True)
     image = Image.load(arguments.image)
     batch = data.load(arguments.data, image.default_dt)
     with progress_bar("golden model") as progress:
         golden = run_on("golden", image, batch, states=True, trace=True, progress=progress).result
     with progress_bar(f"running on {arguments.on}") as progress:
-        device = run_on(
-            arguments.on, image, batch, states=True, trace=True, progress=progress, jobs=arguments.jobs
-        ).result
-    found = compare(golden, device)
+        timed = run_on(arguments.on, image, batch, states=True, trace=True, progress=progress, jobs=arguments.jobs)
+    found = compare(golden, timed.result)
     if arguments.json:
         report = {
             "mismatches": found.mismatches, "compared": found.compared, "by_kind": found.by_kind,
             "first": None if found.first is None else asdict(found.first), "on": arguments.on,
         }  # fmt: skip
-        print_json(report | figures(image, batch, device))
+        print_json(report | figures(image, batch, timed.result, timed.clock_mhz))
     else:
         frames = int(batch.lengths.sum())
         show(f"{arguments.image}: golden model against {arguments.on}, {len(batch.x):,} sequences, {frames:,} frames")

@@ -68,6 +68,11 @@ class Device:
         return self._machine.config_hash
 
     @property
+    def clock_mhz(self) -> float | None:
+        """The device's clock, or None where it does not know it, as simulations do not."""
+        return self._machine.clock_khz / 1000 or None
+
+    @property
     def restarts(self) -> int:
         """How often the device was put in order again after a failure."""
         return self._machine.restarts

@@ -31,6 +31,7 @@ class Machine:
         self.image: Image | None = None
         self.capacity = 0  # words of the input FIFO
         self.restarts = 0
+        self.clock_khz = 0  # where the device does not know
         self._transport = transport
         self._ready = False  # the image is in the memories, the program waits for a frame, the FIFOs are empty
         self._gone = False  # nothing is known of what stands behind the transport
@@ -49,7 +50,7 @@ class Machine:
         """Write an image and read it back; where this fails, the device has none. Raises `UserError` for one that does
         not fit, before anything is written, and `DeviceError`."""
         with self.guarded():
-            self._find()
+            self._find(image)
         check_image(image, self.config_hash)
         self.image = None
         with self.guarded():
@@ -62,13 +63,7 @@ class Machine:
             return False
         assert self.image is not None  # who calls has asked for it
         with self.guarded():
-            self._find()
-            if self.config_hash != self.image.config.config_hash:
-                self._gone = True  # the right one may come back
-                raise DeviceError(
-                    f"another device answers now: its configuration is 0x{self.config_hash:08x}; expected "
-                    f"0x{self.image.config.config_hash:08x}, that of the image"
-                )
+            self._find(self.image)
             self._write(self.image)
         self.restarts += 1
         return True
@@ -77,7 +72,7 @@ class Machine:
         """End everything at once; memories stay. Raises `DeviceError`."""
         ready = self._ready
         with self.guarded():
-            self._find()
+            self._find(self.image)
             self._ready = False
             self.session.abort()
             if ready:
@@ -106,8 +101,8 @@ class Machine:
 
     # ---- Steps of it -------------------------------------------------------------------------------------------
 
-    def _find(self) -> None:
-        """Open a device that was lost again, and ask who it is."""
+    def _find(self, image: Image | None) -> None:
+        """Open a device that was lost again, and ask who it is: for an `image` that ran on the last one, the same."""
         if not self._gone:
             return
         reopen = getattr(self._transport, "reopen", None)
@@ -116,17 +111,27 @@ class Machine:
                 reopen()
         except TransportError as error:
             raise DeviceGone(f"the device cannot be reached: {error}") from error
-        self.config_hash = self._identify()
+        before, found = self.config_hash, self._identify()
+        if image is not None and before == image.config.config_hash != found:
+            # The right one may come back: this goes on to be looked for.
+            raise DeviceError(
+                f"another device answers now: its configuration is 0x{found:08x}; expected 0x{before:08x}, that of the "
+                "image"
+            )
+        self.config_hash = found
         self._gone = False
 
     def _identify(self) -> int:
-        product, version, low, high = self.session.values("ID", "VERSION", "CONFIG_HASH_LOW", "CONFIG_HASH_HIGH")
+        product, version, low, high, khz, khz_high = self.session.values(
+            "ID", "VERSION", "CONFIG_HASH_LOW", "CONFIG_HASH_HIGH", "CLOCK_KHZ_LOW", "CLOCK_KHZ_HIGH"
+        )
         if product != registers.PRODUCT_ID:
             raise DeviceError(f"no accelerator answers: ID is 0x{product:04x}, expected 0x{registers.PRODUCT_ID:04x}")
         if version != isa.ISA_VERSION:
             raise DeviceError(
                 f"the device's instruction set is version {version}; this driver speaks {isa.ISA_VERSION}"
             )
+        self.clock_khz = khz | khz_high << 16
         return low | high << 16
 
     def _write(self, image: Image) -> None:

@@ -23,7 +23,8 @@ from liquid_accel.data import Dataset
 from liquid_accel.driver.device import check_inputs
 from liquid_accel.driver.frames import encode_time
 from liquid_accel.driver.result import Result, merge
-from liquid_accel.driver.targets import SIMULATED, check_target, open_target
+from liquid_accel.driver.targets import SIMULATED, check_target, is_hardware, open_target
+from liquid_accel.errors import UserError
 from liquid_accel.image import Image
 
 if TYPE_CHECKING:
@@ -37,10 +38,12 @@ FRAMES_A_WORKER = 200
 
 @dataclass(frozen=True)
 class Timed:
-    """A result, with the seconds of each device from its first frame to its last."""
+    """A result, with the seconds of each device from its first frame to its last, and the clock that the devices say
+    they have, None where they say nothing."""
 
     result: Result
     seconds: tuple[float, ...]
+    clock_mhz: float | None = None
 
     @property
     def cycles_per_second(self) -> float:
@@ -70,11 +73,12 @@ def run_on(
     check_inputs(image, batch)
     # A wrong dt is found before anything is built.
     encode_time(image, image.data_dt(batch.dt, batch.dt_given), batch.name)
+    if jobs is not None and jobs > 1 and is_hardware(target):
+        raise UserError(f"--jobs is {jobs}; expected 1 with {target}, which is one device")
     jobs = default_jobs(target, int(batch.lengths.sum())) if jobs is None else max(1, min(jobs, len(batch.x)))
     options = {"states": states, "trace": trace}
     if jobs == 1:
-        result, seconds = _run_one(target, image, batch, options, progress)
-        return Timed(result, (seconds,))
+        return _run_one(target, image, batch, options, progress)
     if target in SIMULATED:
         open_target(target, image.config).close()  # builds the simulation once, not in each process
     # Long sequences first, dealt round: every process gets about the same number of frames.
@@ -89,22 +93,23 @@ def run_on(
         ]
         _watch(futures, told, int(batch.lengths.sum()), progress)
         done = [future.result() for future in futures]
-    return Timed(merge([(rows, part) for rows, (part, _) in zip(shares, done)]), tuple(s for _, s in done))
+    merged = merge([(rows, part.result) for rows, part in zip(shares, done)])
+    return Timed(merged, tuple(part.seconds[0] for part in done), done[0].clock_mhz)
 
 
 def _run_one(
     target: str, image: Image, batch: Dataset, options: dict[str, bool], progress: Progress | None
-) -> tuple[Result, float]:
+) -> Timed:
     with open_target(target, image.config) as device:
         device.load(image)
         start = time.perf_counter()
         result = device.run(batch, progress=progress, **options)
-        return result, time.perf_counter() - start
+        return Timed(result, (time.perf_counter() - start,), device.clock_mhz)
 
 
 def _run_share(
     target: str, image: Image, batch: Dataset, options: dict[str, bool], told: Queue[tuple[int, int]], index: int
-) -> tuple[Result, float]:
+) -> Timed:
     return _run_one(target, image, batch, options, lambda done, _: told.put((index, done)))
 
 

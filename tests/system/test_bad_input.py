@@ -218,8 +218,15 @@ def test_flags_of_compile(refuse, folder, words, flags):
 @pytest.mark.parametrize(
     ("words", "flags"),
     [
-        (["not available yet"], ["--on", "uart:/dev/ttyUSB0"]),
-        (["'verilator' is unknown"], ["--on", "verilator"]),
+        (["'uart:'", "names no place", "uart:PORT[@BAUD]"], ["--on", "uart:"]),
+        (["'fast' behind the @ is not a bit rate"], ["--on", "uart:/dev/ttyUSB0@fast"]),
+        (["'0' behind the @ is not a bit rate"], ["--on", "uart:/dev/ttyUSB0@0"]),
+        (["'/dev/sda' is no SPI device"], ["--on", "spi:/dev/sda"]),
+        (["'-5' behind the @ is not a clock in Hz"], ["--on", "spi:/dev/spidev0.0@-5"]),
+        (["'6' behind the @ is not an offset in bytes"], ["--on", "mmio:/dev/uio0@6"]),
+        (["expected 1 with uart:/dev/ttyUSB0"], ["--on", "uart:/dev/ttyUSB0", "--jobs", "2"]),
+        (["'verilator' is unknown", "uart:PORT[@BAUD]"], ["--on", "verilator"]),
+        (["'uart:PORT[@BAUD]'"], ["--on", "uart:PORT[@BAUD]"]),
         (["waveforms are not available yet"], ["--trace", "t.fst"]),
     ],
 )
@@ -227,14 +234,38 @@ def test_flags_of_run(refuse, folder, words, flags):
     refuse(words, "run", folder / "good.liquid", folder / "data.npz", *flags)
 
 
-@pytest.mark.parametrize("command", ["verify", "demo"])
-@pytest.mark.parametrize("target", ["foo", "golden", "uart:1"])
-def test_the_golden_model_is_compared_with_a_simulation(folder, command, target, capsys):
+@pytest.mark.parametrize(
+    ("command", "target", "expected"),
+    [
+        ("verify", "foo", "expected sim or pysim, or a board, uart:PORT[@BAUD], spi:DEVICE[@HZ] or mmio:FILE[@OFFSET]"),
+        ("verify", "golden", "mmio:FILE[@OFFSET]"),
+        ("verify", "uart:", "expected uart:PORT[@BAUD]"),
+        ("demo", "golden", "expected sim or pysim"),
+        ("demo", "uart:1", "expected sim or pysim"),
+    ],
+)
+def test_the_golden_model_is_compared_with_something_else(folder, command, target, expected, capsys):
     data = [folder / "good.liquid", folder / "data.npz"] if command == "verify" else []
     assert main([command, *map(str, data), "--on", target]) == 2
     text = capsys.readouterr().err
     assert target in text
-    assert text.endswith("expected sim or pysim\n")
+    assert text.endswith(f"{expected}\n")
+
+
+@pytest.mark.parametrize("command", ["run", "verify"])
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("uart:/dev/ttyX", "uart:/dev/ttyX cannot be opened: it does not exist; `liquid devices` lists what is there"),
+        ("mmio:/dev/uioNone", "mmio:/dev/uioNone cannot be mapped: it does not exist"),
+        ("spi:/dev/spidev99.9", "spi:/dev/spidev99.9 cannot be opened: No such file or directory"),
+    ],
+)
+def test_a_board_that_is_not_there(folder, command, target, sentence, capsys):
+    if target.startswith("spi"):
+        pytest.importorskip("spidev", reason="spidev is the optional extra `spi`")
+    assert main([command, str(folder / "good.liquid"), str(folder / "data.npz"), "--on", target]) == 1
+    assert capsys.readouterr().err == f"liquid {command}: {sentence}\n"
 
 
 def test_an_output_that_cannot_be_written(folder, capsys):

@@ -101,7 +101,7 @@ def test_help_marks_what_is_not_there_yet(capsys):
     assert set(SOLVERS) == set(available())
     assert f"one of {', '.join(SOLVERS)} " in texts["compile"]
     assert "one of ltc, ltc-synaptic, cfc, ctrnn, node, gru, lstm " in texts["train"]
-    assert "uart:PORT (not available yet)" in texts["run"]
+    assert "uart:PORT[@BAUD], spi:DEVICE[@HZ] or mmio:FILE[@OFFSET]" in texts["run"]
     assert "write waveforms (not available yet)" in texts["run"]
 
 
