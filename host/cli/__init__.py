@@ -11,12 +11,26 @@ import os
 import sys
 from collections.abc import Sequence
 
-from liquid_accel.cli import bench, compile, demo, flash, inspect, run, serve, synth, train, verify, verilog
+from liquid_accel.cli import (
+    bench,
+    clib,
+    compile,
+    demo,
+    devices,
+    flash,
+    inspect,
+    run,
+    serve,
+    synth,
+    train,
+    verify,
+    verilog,
+)
 from liquid_accel.cli.common import Parser
 from liquid_accel.errors import UserError
 from liquid_accel.version import PACKAGE_VERSION
 
-COMMANDS = (demo, train, compile, inspect, run, verify, bench, verilog, synth, flash, serve)
+COMMANDS = (demo, train, compile, inspect, run, verify, bench, verilog, synth, flash, serve, devices, clib)
 EXAMPLE = """the path from a data set to the machine:
   liquid train TRAIN.npz --cell ltc -o model.safetensors
   liquid compile model.safetensors --data TRAIN.npz --solver bs32 -o model.liquid
