@@ -121,6 +121,8 @@ def as_words(words: npt.NDArray[np.generic] | Sequence[int]) -> Words:
         raise TransportError(f"a burst has one dimension, this one has shape {array.shape}")
     if array.size == 0:
         return np.zeros(0, np.uint16)
+    if array.dtype == np.uint16:
+        return np.ascontiguousarray(array)
     if array.dtype == np.int16:
         return np.ascontiguousarray(array).view(np.uint16)
     if array.dtype.kind not in "iu":
