@@ -104,7 +104,8 @@ class AxiLiteBridge(wiring.Component):
                     request.payload.address.eq(register),
                     request.payload.data.eq(data),
                 ]
-                m.d.sync += bus.rdata.eq(0)
+                with m.If(~writing):
+                    m.d.sync += bus.rdata.eq(0)
                 with m.If(beyond | partial):
                     m.next = "DONE"
                 with m.Else():
@@ -117,7 +118,8 @@ class AxiLiteBridge(wiring.Component):
             with m.State("ANSWER"):
                 m.d.comb += response.ready.eq(1)
                 with m.If(response.valid):
-                    m.d.sync += bus.rdata.eq(response.payload)
+                    with m.If(~writing):
+                        m.d.sync += bus.rdata.eq(response.payload)
                     m.next = "DONE"
             with m.State("DONE"):
                 with m.If(writing):

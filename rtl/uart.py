@@ -12,8 +12,8 @@ from .link import MIN_DIVISOR
 
 # What a wire hands on: a byte, and whether it is known to be wrong.
 RECEIVED = data.StructLayout({"byte": 8, "error": 1})
-# What a wire takes: while `valid`, a byte waits whose lowest bit is `bit`; `take` asks for the next one, `last` says that
-# there is none. Neither in the cycle in which `valid` comes, nor in the one after `last`, may a wire take.
+# What a wire takes: while `valid`, a byte waits whose lowest bit is `bit`; `take` asks for the next one, `last` says
+# that there is none. Neither in the cycle in which `valid` comes, nor in the one after `last`, may a wire take.
 SENT = wiring.Signature({"valid": Out(1), "bit": Out(1), "last": Out(1), "take": In(1)})
 TOLERANCE = 0.02  # of the rate that is asked for: what is left for the other side's clock
 
@@ -83,7 +83,10 @@ class UartReceiver(wiring.Component):
                     m.d.sync += [count.eq(0), shift.eq(Cat(shift[1:], line))]
                     with m.If(shift[0]):
                         m.d.comb += received.valid.eq(1)
+                        # The next start bit may begin before this stop bit is over.
                         m.next = "BREAK"
+                        with m.If(line):
+                            m.next = "IDLE"
             with m.State("BREAK"):
                 with m.If(line):
                     m.next = "IDLE"

@@ -46,7 +46,8 @@ def frame(byte: int, rate: float = 1.0, stop: int = 1) -> list[tuple[int, float]
 
 
 @pytest.mark.parametrize(
-    ("divisor", "rate"), [(4, 1.0), (5, 1.0), (6, 1.0), (16, 1.0), (16, 1.02), (16, 0.98), (50, 1.035), (50, 0.965)]
+    ("divisor", "rate"),
+    [(4, 1.0), (4, 1.01), (4, 0.99), (5, 1.0), (5, 1.01), (5, 0.99), (16, 1.02), (16, 0.98), (50, 1.035), (50, 0.965)],
 )
 def test_bytes_without_a_pause_are_received(divisor: int, rate: float) -> None:
     assert received(divisor, [level for byte in TEXT for level in frame(byte, rate)]) == [(byte, 0) for byte in TEXT]
@@ -56,6 +57,16 @@ def test_bytes_without_a_pause_are_received(divisor: int, rate: float) -> None:
 def test_bytes_at_any_time_are_received(divisor: int) -> None:
     rng = random.Random(divisor)
     line = [level for byte in TEXT for level in (*frame(byte), (1, rng.uniform(0, 3)))]
+    assert received(divisor, line) == [(byte, 0) for byte in TEXT]
+
+
+@pytest.mark.parametrize("divisor", [4, 5, 16])
+def test_edges_may_come_half_a_cycle_early_or_late(divisor: int) -> None:
+    rng = random.Random(divisor)
+    line, late = [], 0.0
+    for level, bits in (level for byte in TEXT for level in frame(byte)):
+        before, late = late, rng.uniform(-0.5, 0.5) / divisor
+        line.append((level, bits + late - before))
     assert received(divisor, line) == [(byte, 0) for byte in TEXT]
 
 
