@@ -38,12 +38,16 @@ class MacLane(wiring.Component):
 
             return elaborate_mac16(self)
         m = Module()
-        a, b, product = Signal(signed(WORD)), Signal(signed(WORD)), Signal(signed(2 * WORD))
+        # No reset, as in the vendors' blocks: who uses it clears it.
+        a, b, product, total = (
+            Signal(signed(width), reset_less=True) for width in (WORD, WORD, 2 * WORD, ACCUMULATOR)
+        )
         m.d.sync += [a.eq(self.a), b.eq(self.b), product.eq(a * b)]
+        m.d.comb += self.sum.eq(total)
         with m.If(self.clear):
-            m.d.sync += self.sum.eq(0)
+            m.d.sync += total.eq(0)
         with m.Elif(self.take):
-            m.d.sync += self.sum.eq(self.sum + product)
+            m.d.sync += total.eq(total + product)
         return m
 
 
