@@ -19,7 +19,7 @@ ROOTS = {
     "data": "liquid_accel.shipped.data",
     "checkpoints": "liquid_accel.shipped.checkpoints",
 }
-DATA = ["py.typed", "*.cpp", "*.h", "*.md", "*.npz", "*.safetensors", "*.json", "*.html", "*.css", "*.svg"]
+DATA = ["py.typed", "*.cpp", "*.h", "*.c", "*.md", "*.npz", "*.safetensors", "*.json", "*.html", "*.css", "*.svg"]
 
 
 def packages() -> dict[str, str]:

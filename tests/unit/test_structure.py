@@ -33,6 +33,7 @@ RULES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(REFERENCE, (*TABLES, *FILES, *REFERENCE)),
     "boards": ("rtl", "boards"),
     **dict.fromkeys(FILES, (*TABLES, "rtl.disassembly", *FILES)),
+    "clib": (*TABLES, *FILES),
     "models": (*TABLES, *FILES, "models"),
     "compiler": (*TABLES, *FILES, "compiler"),
     # Formats are calibrated, and costs of adaptive programs predicted, by running the models of the machine.
