@@ -28,7 +28,7 @@ RULES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(TABLES, ()),
     "rtl.disassembly": ("rtl.isa",),  # a view of the instruction table
     "rtl": ("rtl",),
-    "sim": ("rtl", "sim.bus", "sim.cache", "sim.cxxrtl", "sim.cxxrtl_build", "sim.elaborate", "sim.pysim"),
+    "sim": ("rtl", "sim.bus", "sim.cache", "sim.cxxrtl", "sim.cxxrtl_build", "sim.elaborate", "sim.pysim", "sim.chip"),
     "sim.golden": (*TABLES, "sim.golden"),
     **dict.fromkeys(REFERENCE, (*TABLES, *FILES, *REFERENCE)),
     "boards": ("rtl", "boards"),
@@ -141,11 +141,11 @@ def test_the_import_takes_less_than_three_tenths_of_a_second() -> None:
 
 def test_every_source_file_names_its_licence() -> None:
     places = [ROOT / folder for folder in (*FOLDERS, "tests")]
-    files = [p for place in places for kind in ("*.py", "*.cpp", "*.h", "*.v") for p in place.rglob(kind)]
+    files = [p for place in places for kind in ("*.py", "*.cpp", "*.c", "*.h", "*.v") for p in place.rglob(kind)]
     lacking = []
     for path in [*files, ROOT / "setup.py", ROOT / "Makefile", ROOT / ".ci" / "run"]:
         head = path.read_text().splitlines()[:2]
-        if not any(line.endswith("SPDX-License-Identifier: BSD-2-Clause") for line in head):
+        if not any(line.removesuffix(" */").endswith("SPDX-License-Identifier: BSD-2-Clause") for line in head):
             lacking.append(str(path.relative_to(ROOT)))
     assert not lacking, f"no SPDX header: {', '.join(sorted(lacking))}"
 
