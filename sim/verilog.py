@@ -6,28 +6,31 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from liquid_accel.rtl.axi_lite import AcceleratorAxiLite
 from liquid_accel.rtl.config import LiquidConfig
 from liquid_accel.rtl.wishbone import AcceleratorWishbone
 from liquid_accel.sim.bus import accelerator
 from liquid_accel.sim.elaborate import to_verilog
 
-CORE, WRAPPER = "accelerator", "accelerator_wishbone"
+CORE, WISHBONE, AXI_LITE = "accelerator", "accelerator_wishbone", "accelerator_axi_lite"
 
 
 def export_verilog(
     config: LiquidConfig | None, directory: str | Path, *, data_width: int = 32, device: Any = None
 ) -> list[Path]:
-    """Write accelerator.v and accelerator_wishbone.v into `directory`, which is made where it is missing.
+    """Write accelerator.v and its bus wrappers into `directory`, which is made where it is missing.
 
-    Verilog 2005. The first holds the module `accelerator` (clk, rst, streams request and response, interrupt), the
-    second `accelerator_wishbone`, which instantiates it behind a classic Wishbone bus of `data_width` (16 or 32) bits.
-    `device` takes the place of `Accelerator(config)`. Returns the two paths; each file is whole or not there. Raises
-    OSError where the folder cannot be written, `YosysError` where the tool fails.
+    Verilog 2005. The first holds the module `accelerator` (clk, rst, streams request and response, interrupt). The
+    others instantiate it: `accelerator_wishbone` behind a classic Wishbone bus of `data_width` (16 or 32) bits,
+    `accelerator_axi_lite` behind AXI4-Lite of 32. `device` takes the place of `Accelerator(config)`. Returns the three
+    paths; each file is whole or not there. Raises OSError where the folder cannot be written, `YosysError` where the
+    tool fails.
     """
-    # Both are made before either is written.
+    # All are made before any is written.
     texts = {
         CORE: to_verilog(accelerator(config, device), CORE),
-        WRAPPER: to_verilog(AcceleratorWishbone(data_width), WRAPPER),
+        WISHBONE: to_verilog(AcceleratorWishbone(data_width), WISHBONE),
+        AXI_LITE: to_verilog(AcceleratorAxiLite(), AXI_LITE),
     }
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ EXAMPLE = "  liquid verilog --preset up5k -o build/verilog"
 
 def add(subparsers: Subparsers) -> None:
     """Add the subcommand."""
-    parser = subcommand(subparsers, "verilog", run, "write the core and its bus wrapper as Verilog", EXAMPLE)
+    parser = subcommand(subparsers, "verilog", run, "write the core and its bus wrappers as Verilog", EXAMPLE)
     add_machine(parser)
     parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="made where it is missing")
     add_json(parser)

@@ -124,14 +124,16 @@ def test_a_width_that_is_no_bus_is_refused() -> None:
         wishbone_signature(24)
 
 
-def test_the_exported_files_are_one_design(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bus", ["wishbone", "axi_lite"])
+def test_the_exported_files_are_one_design(bus: str, tmp_path: Path) -> None:
     need("icarus")
-    core, wrapper = export_verilog(None, tmp_path / "new", device=StandIn(16))
-    assert [core.name, wrapper.name] == ["accelerator.v", "accelerator_wishbone.v"]
-    assert sorted(p.name for p in core.parent.iterdir()) == ["accelerator.v", "accelerator_wishbone.v"]
+    paths = export_verilog(None, tmp_path / "new", device=StandIn(16))
+    assert [path.name for path in paths] == ["accelerator.v", "accelerator_wishbone.v", "accelerator_axi_lite.v"]
+    assert sorted(paths) == sorted((tmp_path / "new").iterdir())
+    core, wrapper = paths[0], next(path for path in paths if bus in path.name)
     iverilog = shutil.which("iverilog")
     assert iverilog is not None
-    command = [iverilog, "-g2005", "-Wall", "-s", "accelerator_wishbone", "-o", str(tmp_path / "out"), core, wrapper]
+    command = [iverilog, "-g2005", "-Wall", "-s", f"accelerator_{bus}", "-o", str(tmp_path / "out"), core, wrapper]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not [line for line in done.stderr.splitlines() if "port" in line.lower()], done.stderr
