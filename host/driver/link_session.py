@@ -27,6 +27,7 @@ from liquid_accel.rtl.link import LINK_VERSION, Code
 from liquid_accel.rtl.transport import WORD_BITS, DeviceLost, TransportError
 
 TAGS = 1 << WORD_BITS
+APART = 1 << 10  # tags between two sessions
 READ_BYTES = 4096
 
 
@@ -68,13 +69,13 @@ class LinkSession:
         self._clock = clock
         self._decoder = FrameDecoder()
         self._answers: deque[Response] = deque()
-        self._tag = 0
+        self._tag = secrets.randbelow(TAGS)
         self._pending: tuple[int, bytes, float, int] | None = None
         self.lost: str | None = "no session has begun"
         self.statistics = Statistics()
 
     def begin(self, tag: int | None = None) -> None:
-        """SYNC with `tag`, by default one picked at random; what was under way before is forgotten.
+        """SYNC with `tag`, by default a random one; what was under way before is forgotten.
 
         Raises `TransportError` where no device answers, or one that speaks another version.
         """
@@ -84,7 +85,10 @@ class LinkSession:
         self._decoder.reset()
         self._settle()
         received, sound = self._decoder.received, self._decoder.sound
-        self._tag = secrets.randbelow(TAGS) if tag is None else tag
+        if tag is None:
+            # Far from the last one: what was said then and comes only now is no answer to anything.
+            tag = (self._tag + APART + secrets.randbelow(TAGS - 2 * APART)) % TAGS
+        self._tag = tag
         try:
             response = self._exchange(self._tag, encode_request(self._tag), 0.0, 1)
         except _Unanswered as error:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bench import link_faults
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from link_twin import EchoBus, Faults, LinkTwin, TwinChannel
@@ -123,6 +124,37 @@ def test_with_faults_everything_is_carried_out_once_and_in_order(seed, rate, wai
         return [(kind, register, word) for kind, register, words in bus.log[4:] for word in words]
 
     assert accesses(wire.twin.bus) == accesses(channel.twin.bus)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.4])
+def test_nothing_is_wrong_when_devices_are_reset_and_unplugged_as_well(rate, monkeypatch):
+    """What tests/bench/link_faults.py does with 100,000 transactions, with a few, and one loss in 50 of them."""
+    monkeypatch.setattr(link_faults, "RESETS", 0.02)
+    bench = link_faults.Bench(rate, seed=7)
+    for _ in range(400):
+        bench.frame()
+    bench.compare()
+    assert bench.lost > 0
+    assert bench.accesses > 10_000
+    assert (bench.wrong, bench.hangs) == (0, 0)
+
+
+def test_two_copies_on_the_wire_do_not_call_up_more_for_ever():
+    """Noise that the device answers again and again, each answer making it miss the head of what comes then."""
+    transport, channel = connect()
+    noise = iter([b"\x7e\x01" * 300])
+    channel.faults = lambda frame: [(0.0, next(noise, b"")), (0.0, frame)]
+    assert transport.transact(trip(list(range(100))))[-1].size == 100
+    assert transport.statistics.damaged < 10
+
+
+def test_sessions_are_apart():
+    transport, channel = connect()
+    for _ in range(300):
+        before = channel.twin.last
+        transport.reopen()
+        distance = (channel.twin.last - before) % 65536
+        assert 1000 < distance < 65536 - 1000
 
 
 def test_a_request_that_the_device_found_damaged_is_sent_again_at_once():
