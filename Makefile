@@ -22,7 +22,7 @@ export LIQUID_LANES = $(LANES)
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench fuzz synth-check checkpoint clean distclean
+.PHONY: demo test lint bench fuzz synth-check boards checkpoint clean distclean
 
 demo: $(VENV)/.installed
 	$(BIN)/liquid demo

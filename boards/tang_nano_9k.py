@@ -33,6 +33,8 @@ BOARD = Board(
     clock="clk27",
     clock_mhz=27,
     preset="gowin",
+    # Its 26 block RAMs hold 16,384 weights and no kept sums.
+    changes={"weight_words": 2048, "tables": 4, "kept_elements": 0},
     rx=Pin("uart", part="rx"),
     tx=Pin("uart", part="tx"),
     activity=Pin("led", 0),

@@ -43,7 +43,7 @@ def run(tool: Tool, arguments: Sequence[str], folder: Path, log: str) -> str:
     text = done.stdout + done.stderr
     (folder / log).write_text(text)
     if done.returncode:
-        raise ToolError(_last_words(text) or f"{tool.module} ended with {done.returncode}")
+        raise ToolError(_last_words(text) or f"{tool.module} ended with status {done.returncode} and without a word")
     return text
 
 
