@@ -119,9 +119,11 @@ def test_a_small_machine_becomes_multipliers_and_block_memories_of_the_part(name
     flow.synthesise(part, tmp_path, 50)
     cells = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"].values()
     count = Counter(cell["type"] for cell in cells)
-    multiplier, memory = {"gowin": ("MULT18X18", "SDPB"), "ecp5": ("MULT18X18D", "DP16KD")}[part.family.name]
+    multiplier, memories = {
+        "gowin": ("MULT18X18", ("SDPB", "SDPX9B", "DPB", "DPX9B", "SP", "SPX9")), "ecp5": ("MULT18X18D", ("DP16KD",)),
+    }[part.family.name]  # fmt: skip
     assert count[multiplier] >= preset("test").lanes
-    assert count[memory] > 0
+    assert any(count[memory] for memory in memories)
 
 
 def test_stages_are_not_repeated_and_are_repeated_where_something_changed(tmp_path: Path) -> None:
