@@ -33,7 +33,9 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def row(entry: Mapping[str, Any]) -> list[str]:
     """One board's cells of the table."""
-    logic, multipliers, memories = [], [], []
+    logic: list[str] = []
+    multipliers: list[str] = []
+    memories: list[str] = []
     for kind, cells in entry["cells"].items():
         text = f"{cells['used']:,} of {cells['available']:,} {kind}"
         home = memories if "RAM" in kind else multipliers if kind in ("DSP", "multipliers") else logic

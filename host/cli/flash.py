@@ -47,7 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise DeviceError(f"{LOADER} is not installed, or not on PATH: {INSTALL}")
     command = [loader, "--board", board.loader.board, *options, str(path)]
     note(" ".join([LOADER, *command[1:]]))
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    except OSError as error:
+        raise DeviceError(f"{loader} cannot be run ({error.strerror}): {INSTALL}") from None
     if done.returncode:
         raise DeviceError(explain(board, done.stdout))
     where = "configuration memory, until power is off" if arguments.sram else "flash"
