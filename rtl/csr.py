@@ -97,12 +97,14 @@ class RegisterBlock(wiring.Component):
         overflow, underflow, busy, bad = Signal(), Signal(), Signal(), Signal()
         space, address = Signal(4), Signal(HOST_ADDRESS)
         errors = Cat(self.illegal, overflow, underflow, busy, bad)
-        # Whether a memory has a word at that address, each of them being a power of two long.
+        # Whether a memory has a word at that address, each of them being a power of two long: as they stood a cycle
+        # earlier, since no request is taken right after what moves them.
         inside = Signal()
+        m.d.sync += inside.eq(0)
         with m.Switch(space):
             for kind, words in host_words(self.config).items():
                 with m.Case(kind):
-                    m.d.comb += inside.eq(address[exact_log2(words) :] == 0)
+                    m.d.sync += inside.eq(address[exact_log2(words) :] == 0)
         m.d.comb += [
             self.run.eq(run),
             self.abort.eq(abort),

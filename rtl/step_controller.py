@@ -127,9 +127,15 @@ class StepController(wiring.Component):
             with m.If(self.load_time[half]):
                 m.d.sync += spent.word_select(half, WORD).eq(~self.dt)
 
-        def normalise(then: str) -> None:
-            """Shift left until the top bit is one, counting down: leading zeros + 1 cycles."""
+        # `done`, set in the cycle before.
+        ending = Signal()
+        m.d.comb += self.done.eq(ending)
+        m.d.sync += ending.eq(0)
+
+        def normalise(then: str, ends: bool = False) -> None:
+            """Shift left until the top bit is one, counting down: leading zeros + 1 cycles. `ends`: one more is all."""
             with m.If(shifter[-1]):
+                m.d.sync += ending.eq(ends)
                 m.next = then
             with m.Else():
                 m.d.sync += [shifter.eq(shifter << 1), count.eq(count - 1)]
@@ -148,6 +154,11 @@ class StepController(wiring.Component):
             self.s_write_data.eq(total),
         ]
         below = result[-1]  # with the operand subtracted: total < operand
+        # A bound: the operand takes the place of the total if the total is below it, or not; set in the cycle before.
+        raises, lowers = Signal(), Signal()
+        m.d.sync += [raises.eq(0), lowers.eq(0)]
+        with m.If(Mux(below, raises, lowers)):
+            m.d.sync += total.eq(operand)
 
         def address(value: Value | int) -> None:
             m.d.comb += self.s_address.eq(value)
@@ -196,7 +207,7 @@ class StepController(wiring.Component):
                 with m.Elif(~above):
                     m.next = "PLAN_HALVE"
                 with m.Else():
-                    m.d.sync += clipped.eq(0)
+                    m.d.sync += [clipped.eq(0), ending.eq(1)]
                     m.next = "PLAN_DONE"
             with m.State("PLAN_HALVE"):
                 m.d.sync += shifter.eq(shifter >> 1)
@@ -207,11 +218,11 @@ class StepController(wiring.Component):
             with m.State("PLAN_NORMALISE"):
                 normalise("PLAN_CODE")
             with m.State("PLAN_CODE"):
-                m.d.sync += total.eq(code)
+                m.d.sync += [total.eq(code), ending.eq(1)]
                 m.next = "PLAN_DONE"
             with m.State("PLAN_DONE"):
                 address(Param.STEP)
-                m.d.comb += [self.s_write.eq(1), self.done.eq(1)]
+                m.d.comb += self.s_write.eq(1)
                 m.d.sync += self.step.eq(total)
                 m.next = "IDLE"
 
@@ -223,13 +234,13 @@ class StepController(wiring.Component):
                 normalise("LOG")
             with m.State("LOG"):
                 address(Param.LOG_ACCEPT)
-                m.d.sync += [total.eq(code), unsigned_word.eq(1)]
+                m.d.sync += [total.eq(code), unsigned_word.eq(1), ending.eq(judging)]
                 m.next = "ERROR"
             with m.State("ERROR"):
                 # A comparison of its own is ready long before the difference is known to be 0.
                 within = (total[:WORD] <= self.s_data.as_unsigned()) & ~saturated
                 with m.If(judging):
-                    m.d.comb += [self.done.eq(1), self.clear.eq(1)]
+                    m.d.comb += self.clear.eq(1)
                     m.d.sync += [self.within.eq(within), saturated.eq(0)]
                     m.next = "IDLE"
                 with m.Else():
@@ -276,15 +287,13 @@ class StepController(wiring.Component):
                 m.d.sync += [total.eq(result), which.eq(which + 1)]
                 m.next = "COEFFICIENT"
                 with m.If(which == 2):
+                    m.d.sync += raises.eq(1)
                     m.next = "CHANGE_LOW"
             with m.State("CHANGE_LOW"):
                 address(Mux(accept, Param.CHANGE_MAX, Param.CHANGE_REJECT))
-                with m.If(below):
-                    m.d.sync += total.eq(operand)
+                m.d.sync += lowers.eq(1)
                 m.next = "CHANGE_HIGH"
             with m.State("CHANGE_HIGH"):
-                with m.If(~below):
-                    m.d.sync += total.eq(operand)
                 m.next = "REMEMBER"
             with m.State("REMEMBER"):
                 address(Param.CHANGE_LAST)
@@ -298,29 +307,24 @@ class StepController(wiring.Component):
                 m.next = "ADD"
             with m.State("ADD"):
                 address(Param.SIZE)
-                m.d.sync += [total.eq(result), unsigned_word.eq(1)]
+                # A step that the frame's end cut short says little about longer ones: it never lowers the size.
+                m.d.sync += [total.eq(result), unsigned_word.eq(1), raises.eq(accept & clipped)]
                 m.next = "KEEP"
             with m.State("KEEP"):
-                # A step that the frame's end cut short says little about longer ones: it never lowers the size.
                 address(Param.LOG_MIN)
-                m.d.sync += unsigned_word.eq(1)
-                with m.If(accept & clipped & below):
-                    m.d.sync += total.eq(operand)
+                m.d.sync += [unsigned_word.eq(1), raises.eq(1)]
                 m.next = "FLOOR"
             with m.State("FLOOR"):
                 address(Param.LOG_MAX)
-                m.d.sync += [at_limit.eq(below), unsigned_word.eq(1)]
-                with m.If(below):
-                    m.d.sync += total.eq(operand)
+                m.d.sync += [at_limit.eq(below), unsigned_word.eq(1), lowers.eq(1)]
                 m.next = "CEILING"
             with m.State("CEILING"):
                 address(Param.HALT)
-                with m.If(~below):
-                    m.d.sync += total.eq(operand)
                 m.next = "JUMP_SIZE"
             with m.State("JUMP_SIZE"):
                 address(Param.JUMP_SIZE)
-                m.d.sync += checked.eq(accept & self.time_left & (self.s_data != 0))
+                check = accept & self.time_left & (self.s_data != 0)
+                m.d.sync += [checked.eq(check), ending.eq(~check)]
                 with m.If(accept & opening):
                     m.d.comb += self.s_write.eq(1)
                     m.d.sync += opening.eq(0)
@@ -332,16 +336,14 @@ class StepController(wiring.Component):
                 with m.If(checked):
                     m.next = "HALT_BITS"
                 with m.Else():
-                    m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
             with m.State("HALT_BITS"):
                 address(Param.HALT)
-                normalise("HALT_JUDGE")
+                normalise("HALT_JUDGE", ends=True)
             with m.State("HALT_JUDGE"):
                 with m.If((count + peak_bits) <= self.s_data):
                     m.d.sync += [spent.eq(FULL), time_left.eq(0)]
                     m.d.comb += self.halted.eq(1)
-                m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
         return m
 
