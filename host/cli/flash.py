@@ -16,7 +16,7 @@ from liquid_accel.errors import UserError
 if TYPE_CHECKING:
     from liquid_accel.boards.board import Board
 
-EXAMPLE = """  liquid synth icebreaker && liquid flash icebreaker
+EXAMPLE = """  liquid flash icebreaker          # what `liquid synth icebreaker` wrote
   liquid flash ulx3s --sram"""
 LOADER = "openFPGALoader"
 INSTALL = "apt install openfpgaloader, brew install openfpgaloader, or https://trabucayre.github.io/openFPGALoader"
