@@ -12,7 +12,7 @@ Row = dict[str, Any]
 def claims(found: dict[str, Any]) -> list[Row]:
     """Rows of `text`, `found`, `wanted`, `met`; those whose measurements are missing are left out."""
     rows = [row for row in found["accelerator"] if "cycles_per_frame" in row]
-    return [*_etd21(rows), *_use_of_lanes(rows), *_against_gru(rows), *_predictions(rows)]
+    return [*_etd21(rows), *_use_of_lanes(rows), *_against_gru(rows), *_predictions(rows), *_host(found)]
 
 
 def _row(text: str, found: float, wanted: float, at_most: bool = True, form: str = "{:.3g}") -> Row:
@@ -87,3 +87,9 @@ def _predictions(rows: Sequence[Row]) -> list[Row]:
         if some:
             found.append(_row(f"largest relative error of predicted cycles, {text}", max(some), limit))
     return found
+
+
+def _host(found: dict[str, Any]) -> list[Row]:
+    steps = [row for row in found.get("host", ()) if (row["transport"], row["way"]) == ("loop-back", "step")]
+    text = "frames a second through step, nothing behind the transport"
+    return [_row(text, row["frames_per_second"], 5000, False, "{:,.0f}") for row in steps]

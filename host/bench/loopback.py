@@ -48,9 +48,13 @@ class LoopBack(Transactions):
         if address == _IN_DATA:
             self._in += len(words)
         elif address == _MEM_DATA:
-            self._memories[self._space] = as_words(words).copy()
+            memory = self._memories.setdefault(self._space, np.zeros(_LARGEST, np.uint16))
+            memory[self._at : self._at + len(words)] = as_words(words)
+            self._at += len(words)
         elif address == _MEM_SPACE:
             self._space = int(words[0]) & _SPACE_BITS
+        elif address == _MEM_ADDRESS:
+            self._at = int(words[0])
         elif address == _CONTROL:
             self._in = self._out = 0
 
@@ -61,7 +65,8 @@ class LoopBack(Transactions):
             self._out += count
             return self._many[start : start + count]
         if address == _MEM_DATA:
-            return self._memories[self._space][:count]
+            self._at += count
+            return self._memories[self._space][self._at - count : self._at]
         level = min(self._level, 0xFFFF) if address == _OUT_LEVEL else self._registers.get(address, 0)
         return np.full(count, level, np.uint16)
 
@@ -90,5 +95,6 @@ class LoopBack(Transactions):
 _NONE: Words = np.zeros(0, np.uint16)
 _ONE: Words = np.ones(1, np.uint16)
 _IN_DATA, _OUT_DATA, _OUT_LEVEL = (registers.address(name) for name in ("IN_DATA", "OUT_DATA", "OUT_LEVEL"))
-_MEM_SPACE, _MEM_DATA = registers.address("MEM_SPACE"), registers.address("MEM_DATA")
+_MEM_SPACE, _MEM_ADDRESS, _MEM_DATA = (registers.address(f"MEM_{name}") for name in ("SPACE", "ADDRESS", "DATA"))
+_LARGEST = 1 << 20  # words of a memory
 _CONTROL = registers.address("CONTROL")

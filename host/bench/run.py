@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from liquid_accel.bench import front, precision, processor
+from liquid_accel.bench import front, overhead, precision, processor
 from liquid_accel.bench.claims import claims
 from liquid_accel.bench.machine import Laboratory, Setting
 from liquid_accel.bench.models import Bench
@@ -67,6 +67,7 @@ def run_bench(config: LiquidConfig, clock_mhz: float, seeds: int, quick: bool) -
     lab = Laboratory(config, bench.train, bench.batch, clock_mhz)
     note("processor: libraries, one sequence at a time")
     timed = processor.rows(bench, quick)  # first, while nothing else has warmed the machine up
+    host = run_host(config, quick)
     note("accelerator: every solver, and gated networks")
     machine = _machine(bench, lab, quick)
     with progress_bar("work against precision", "settings") as progress:
@@ -75,12 +76,20 @@ def run_bench(config: LiquidConfig, clock_mhz: float, seeds: int, quick: bool) -
         fronts = front.points(bench, lab, seeds, quick, progress)
     _accuracies(bench, timed, quick)
     found: dict[str, Any] = {
-        "quick": quick, "version": PACKAGE_VERSION, "lanes": config.lanes, "clock_mhz": clock_mhz, "seeds": seeds,
-        "utterances": len(lab.batch.x), "frames": int(lab.batch.lengths.sum()), "processor_name": _processor(),
-        "python": platform.python_version(), "accelerator": machine, "precision": points, "front": fronts,
+        **host, "clock_mhz": clock_mhz, "seeds": seeds, "utterances": len(lab.batch.x),
+        "frames": int(lab.batch.lengths.sum()), "accelerator": machine, "precision": points, "front": fronts,
         "cheapest": front.cheapest(fronts), "processor": timed,
     }  # fmt: skip
     return found | {"claims": claims(found), "seconds": time.perf_counter() - started}
+
+
+def run_host(config: LiquidConfig, quick: bool) -> dict[str, Any]:
+    """What the host's part of a frame costs, alone. Raises `UserError`."""
+    note("host: frames a second with nothing behind the transport")
+    return {
+        "quick": quick, "version": PACKAGE_VERSION, "lanes": config.lanes, "processor_name": _processor(),
+        "python": platform.python_version(), "host": overhead.rows(config, quick),
+    }  # fmt: skip
 
 
 def _machine(bench: Bench, lab: Laboratory, quick: bool) -> list[dict[str, Any]]:

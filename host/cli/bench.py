@@ -22,10 +22,12 @@ from liquid_accel.cli.common import (
 from liquid_accel.errors import UserError
 
 EXAMPLE = """  liquid bench --quick
+  liquid bench --only host
   liquid bench --plot build/bench
   liquid bench --write docs/performance.md    # how that page is made"""
 
 WIDTH = 118  # of the tables
+SECTIONS = ("host",)
 
 
 def add(subparsers: Subparsers) -> None:
@@ -37,6 +39,9 @@ def add(subparsers: Subparsers) -> None:
     add_machine(parser, default="up5k-skip")
     parser.add_argument(
         "--quick", action="store_true", help="a few settings, some utterances, short training: no figures to cite"
+    )
+    parser.add_argument(
+        "--only", choices=SECTIONS, help="measure this alone; host: frames a second with nothing behind the driver"
     )
     parser.add_argument(
         "--seeds", type=positive_int, default=1, metavar="N", help="seeds of each network of the front (default: 1)"
@@ -53,13 +58,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, print, draw, write."""
     from liquid_accel.bench import page
     from liquid_accel.bench.report import reports
-    from liquid_accel.bench.run import run_bench
+    from liquid_accel.bench.run import run_bench, run_host
     from liquid_accel.cli.compile import machine
 
     config = machine(arguments)
+    for option in ("write", "plot"):
+        if arguments.only and getattr(arguments, option) is not None:
+            raise UserError(f"--{option}: there is nothing to draw of --only {arguments.only}; expected one of the two")
     written = None if arguments.write is None else check_output(arguments.write, "the page")
     folder = None if arguments.plot is None else _folder(Path(arguments.plot))
-    found = run_bench(config, arguments.clock_mhz, arguments.seeds, arguments.quick)
+    if arguments.only:
+        found = run_host(config, arguments.quick)
+    else:
+        found = run_bench(config, arguments.clock_mhz, arguments.seeds, arguments.quick)
     if folder is not None:
         for path in page.draw(found, folder, "", ".png").values():
             note(f"picture: {path}")

@@ -80,7 +80,8 @@ def test_libraries_are_timed_in_the_same_run(bench):
 def test_the_page_has_every_table_and_its_pictures_beside_it(bench):
     folder, found, page = bench
     for heading in ("What the design is held to", "On the machine", "Multiplications a frame", "Memory reads",
-                    "On a processor", "Work against precision", "Accuracy against multiplications", "Who is cheaper"):
+                    "On a processor", "The host's part of a frame", "Work against precision",
+                    "Accuracy against multiplications", "Who is cheaper"):
         assert f"\n## {heading}" in page
     for name in ("page-precision.svg", "page-front.svg"):
         assert f"({name})" in page
