@@ -7,6 +7,7 @@ and those in which it rests cost nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from liquid_accel.rtl.link import FLAG
@@ -49,7 +50,8 @@ class ChipChannel:
 
     def read(self, limit: int, timeout_s: float) -> bytes:
         """See `Channel.read`."""
-        end = self.chip.cycles + round(timeout_s * self.clock_hz)
+        # Upwards: who waits for what is left of a time-out, less than a cycle, must not find the clock standing still.
+        end = self.chip.cycles + math.ceil(timeout_s * self.clock_hz)
         while True:
             now = self.chip.cycles
             if self._to_host and self._to_host[0][0] <= now:
