@@ -127,10 +127,10 @@ class StepController(wiring.Component):
             with m.If(self.load_time[half]):
                 m.d.sync += spent.word_select(half, WORD).eq(~self.dt)
 
-        # `done`, set in the cycle before.
-        ending = Signal()
-        m.d.comb += self.done.eq(ending)
-        m.d.sync += ending.eq(0)
+        # `done` and `s_write`, each set in the cycle before.
+        ending, writing = Signal(), Signal()
+        m.d.comb += [self.done.eq(ending), self.s_write.eq(writing)]
+        m.d.sync += [ending.eq(0), writing.eq(0)]
 
         def normalise(then: str, ends: bool = False) -> None:
             """Shift left until the top bit is one, counting down: leading zeros + 1 cycles. `ends`: one more is all."""
@@ -193,13 +193,12 @@ class StepController(wiring.Component):
                 m.d.comb += planning.eq(1)
                 with m.If(count == TIME_WIDTH - 1):
                     # Whether twice the step is within the time left, if it was shifted at all.
-                    m.d.sync += above.eq(above & ~short)
+                    m.d.sync += [above.eq(above & ~short), writing.eq(1)]
                     m.next = "PLAN_COMPARE"
                 with m.Else():
                     m.d.sync += [shifter.eq(shifter >> 1), count.eq(count + 1), above.eq(1)]
             with m.State("PLAN_COMPARE"):
                 address(Param.SIZE)
-                m.d.comb += self.s_write.eq(1)
                 m.d.sync += [shifter.eq(left), count.eq(TIME_WIDTH - 1), clipped.eq(1)]
                 with m.If(short | spent_after.all()):
                     m.d.sync += spent_after.eq(FULL)
@@ -207,7 +206,7 @@ class StepController(wiring.Component):
                 with m.Elif(~above):
                     m.next = "PLAN_HALVE"
                 with m.Else():
-                    m.d.sync += [clipped.eq(0), ending.eq(1)]
+                    m.d.sync += [clipped.eq(0), ending.eq(1), writing.eq(1)]
                     m.next = "PLAN_DONE"
             with m.State("PLAN_HALVE"):
                 m.d.sync += shifter.eq(shifter >> 1)
@@ -218,11 +217,10 @@ class StepController(wiring.Component):
             with m.State("PLAN_NORMALISE"):
                 normalise("PLAN_CODE")
             with m.State("PLAN_CODE"):
-                m.d.sync += [total.eq(code), ending.eq(1)]
+                m.d.sync += [total.eq(code), ending.eq(1), writing.eq(1)]
                 m.next = "PLAN_DONE"
             with m.State("PLAN_DONE"):
                 address(Param.STEP)
-                m.d.comb += self.s_write.eq(1)
                 m.d.sync += self.step.eq(total)
                 m.next = "IDLE"
 
@@ -244,12 +242,11 @@ class StepController(wiring.Component):
                     m.d.sync += [self.within.eq(within), saturated.eq(0)]
                     m.next = "IDLE"
                 with m.Else():
-                    m.d.sync += [total.eq(result >> 1), ok.eq(within), accept.eq(within | at_limit)]
+                    m.d.sync += [total.eq(result >> 1), ok.eq(within), accept.eq(within | at_limit), writing.eq(1)]
                     m.next = "ADVANCE"
             with m.State("ADVANCE"):
                 address(Param.ERROR_0 | ~newest)
                 m.d.comb += [
-                    self.s_write.eq(1),
                     self.accepted.eq(accept),
                     self.rejected.eq(~accept),
                     self.limited.eq(accept & ~ok),
@@ -294,11 +291,11 @@ class StepController(wiring.Component):
                 m.d.sync += lowers.eq(1)
                 m.next = "CHANGE_HIGH"
             with m.State("CHANGE_HIGH"):
+                m.d.sync += writing.eq(accept)
                 m.next = "REMEMBER"
             with m.State("REMEMBER"):
                 address(Param.CHANGE_LAST)
                 with m.If(accept):
-                    m.d.comb += self.s_write.eq(1)
                     m.d.sync += [newest.eq(~newest), history.eq(1)]
                 m.next = "ADD_ADDRESS"
             with m.State("ADD_ADDRESS"):
@@ -320,18 +317,17 @@ class StepController(wiring.Component):
                 m.next = "CEILING"
             with m.State("CEILING"):
                 address(Param.HALT)
+                m.d.sync += writing.eq(accept & opening)
                 m.next = "JUMP_SIZE"
             with m.State("JUMP_SIZE"):
                 address(Param.JUMP_SIZE)
                 check = accept & self.time_left & (self.s_data != 0)
-                m.d.sync += [checked.eq(check), ending.eq(~check)]
+                m.d.sync += [checked.eq(check), ending.eq(~check), writing.eq(1)]
                 with m.If(accept & opening):
-                    m.d.comb += self.s_write.eq(1)
                     m.d.sync += opening.eq(0)
                 m.next = "SIZE"
             with m.State("SIZE"):
                 address(Param.SIZE)
-                m.d.comb += self.s_write.eq(1)
                 m.d.sync += [shifter.eq(left), count.eq(TIME_WIDTH)]
                 with m.If(checked):
                     m.next = "HALT_BITS"
