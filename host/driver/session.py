@@ -17,6 +17,7 @@ from liquid_accel.rtl.transport import DeviceLost, Operation, Read, Transport, T
 Words = npt.NDArray[np.uint16]
 PATIENCE_S = 60.0
 WAIT_S = 1.0  # of one wait: a call that is cancelled ends after that
+PART = 4096  # words of a memory in one transaction: what takes a slow wire less than a second
 UNLIMITED = 0xFFFF  # IN_ROOM of a device that takes whatever is sent, the golden model
 ERRORS = {
     "ILLEGAL": "an instruction that does not exist",
@@ -85,17 +86,36 @@ class Session:
         """Write memories, each from its address 0 on."""
         operations: list[Operation] = []
         for space, words in sections.items():
-            operations += [*_point(space), Write(_MEM_DATA, words)]
-        self.transact(operations)
+            parts = [Write(_MEM_DATA, words[at : at + PART]) for at in range(0, words.size, PART)]
+            operations += [*_point(space), *parts]
+        self._in_parts(operations)
 
     def read_memories(self, sizes: Mapping[isa.Space, int]) -> dict[isa.Space, Words]:
         """The first words of memories, and no error of the device meanwhile."""
         operations: list[Operation] = []
         for space, size in sizes.items():
-            operations += [*_point(space), Read(_MEM_DATA, size)]
-        answers = self.transact([*operations, READ_STATUS])
-        self.check(int(answers[-1][0]))
-        return dict(zip(sizes, answers[2::3]))
+            parts = [Read(_MEM_DATA, min(PART, size - at)) for at in range(0, size, PART)]
+            operations += [*_point(space), *parts]
+        *answers, status = self._in_parts([*operations, READ_STATUS])
+        self.check(int(status[0]))
+        words, at = np.concatenate(answers), 0
+        held = {}
+        for space, size in sizes.items():
+            held[space] = words[at : at + size]
+            at += size
+        return held
+
+    def _in_parts(self, operations: Sequence[Operation]) -> list[Words]:
+        """Carry out operations on memories in transactions of about PART words; an address counts up by itself."""
+        answers, part, size = [], list[Operation](), 0
+        for operation in operations:
+            part.append(operation)
+            size += operation.count if isinstance(operation, Read) else len(getattr(operation, "words", ()))
+            if size >= PART:
+                self.interrupted()
+                answers += self.transact(part)
+                part, size = [], 0
+        return answers + self.transact(part)
 
     # ---- The program -------------------------------------------------------------------------------------------
 
