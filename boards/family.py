@@ -153,6 +153,7 @@ def _gowin_part(name: str, device: str) -> Part:
     return Part(GOWIN, name, ("--device", name, "--vopt", f"family={device}"), ("-d", device))
 
 
-# The flash's pins double as programming pins, and amaranth-boards hands them to the design as well.
+# None of the pins that the boards use is one of configuration (Project Apicula's tables): the packer need not be told
+# to give such pins up.
 GW1NR_9C = _gowin_part("GW1NR-LV9QN88PC6/I5", "GW1N-9C")
 GW2AR_18C = _gowin_part("GW2AR-LV18QN88C8/I7", "GW2A-18C")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Tang Nano 9K: Gowin GW1NR-LV9QN88PC6/I5, 27 MHz crystal, UART by the board's USB chip.
 
-The LEDs stand in a bank of 1.8 V (Sipeed's schematic), where amaranth-boards says 3.3 V.
+The LEDs stand in a bank of 1.8 V (litex-boards, platforms/sipeed_tang_nano_9k.py); amaranth-boards says 3.3 V. The
+interrupt takes pin 25 of header J6.
 """
 
 from amaranth.build import Attrs, Pins, PinsN, Resource
