@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from .config import LiquidConfig
 from .counters import Counters
 from .element_pipeline import ElementPipeline
-from .isa import E_A, E_B, E_C, E_S, FINISH_HALF_BITS, HEADER_WORDS, ISSUE_BITS, STEP_RECORD_WORDS, Space, Track
+from .isa import E_A, E_B, E_C, E_S, FINISH_HALF_BITS, HEADER_WORDS, ISSUE_BITS, STEP_RECORD_WORDS, Space
 from .lane_path import LanePath
 from .memory import HOST_ADDRESS, PART, Fifo, Ram, SinglePortRam, host_row
 from .norm import ErrorNorm
@@ -24,8 +24,8 @@ class Core(wiring.Component):
 
     frames, results     streams of 16-bit words (docs/isa.md, streams), each behind a FIFO
     run, idle, starved, illegal   see Sequencer
-    host_*              a word of a memory: space, address; write in one cycle, or read with data two cycles after the
-                        address; only while `idle`
+    host_*              a word of a memory: space, address; write in one cycle, or read with data HOST_READ_CYCLES after
+                        the address; only while `idle`
     in_room, out_level  of the FIFOs
     """
 
@@ -62,21 +62,23 @@ class Core(wiring.Component):
         m.submodules.fifo_in = fifo_in = Fifo(config.fifo_words)
         m.submodules.fifo_out = fifo_out = Fifo(config.fifo_words)
 
-        tracker = Tracker(config) if config.column_skip else None
+        tracker = Tracker(config, self.vendor) if config.column_skip else None
         if tracker is not None:
             m.submodules.tracker = tracker
             self._track(m, tracker, sequencer, elements)
 
         # ---- Memories
         m.submodules.program = program = Ram(config.program_words, ISSUE_BITS // PART)
-        m.submodules.finish = finish = Ram(config.program_words, FINISH_HALF_BITS // PART)
-        m.submodules.vector = vector = Ram(config.vector_rows, config.lanes)
+        m.submodules.finish = finish = Ram(
+            config.program_words, FINISH_HALF_BITS // PART, vendor=self.vendor, registered=True
+        )
+        m.submodules.vector = vector = Ram(config.vector_rows, config.lanes, vendor=self.vendor, registered=True)
         m.submodules.weights = weights = SinglePortRam(config.weight_words, config.weight_part_words, self.vendor)
         element_memories = {
-            Space.A: Ram(config.add_elements),
-            Space.B: Ram(config.base_elements),
-            Space.C: Ram(config.gate_elements),
-            Space.S: Ram(config.scalar_elements),
+            Space.A: Ram(config.add_elements, vendor=self.vendor, registered=True),
+            Space.B: Ram(config.base_elements, vendor=self.vendor, registered=True),
+            Space.C: Ram(config.gate_elements, vendor=self.vendor, registered=True),
+            Space.S: Ram(config.scalar_elements, vendor=self.vendor),
         }
         for space, ram in element_memories.items():
             m.submodules[f"memory_{space.name.lower()}"] = ram
@@ -135,7 +137,7 @@ class Core(wiring.Component):
                     ]
             if space == Space.S:
                 if tracker is not None:
-                    with m.If(~self.idle & (elements.track == Track.MOVED)):
+                    with m.If(~self.idle & tracker.s_claim):
                         m.d.comb += [
                             ram.write_row.eq(tracker.s_row),
                             ram.write_data.eq(tracker.s_data),

@@ -12,7 +12,7 @@ from . import registers
 from .config import LiquidConfig
 from .function_unit import SEGMENTS
 from .isa import FINISH_HALF_BITS, ISA_VERSION, ISSUE_BITS, Space
-from .memory import HOST_ADDRESS, PART
+from .memory import HOST_ADDRESS, HOST_READ_CYCLES, PART
 from .transport import ADDRESS_BITS, WORD_BITS
 
 REQUEST = data.StructLayout({"write": 1, "address": ADDRESS_BITS, "data": WORD_BITS})
@@ -71,7 +71,7 @@ class RegisterBlock(wiring.Component):
         m = Module()
         request = self.request.payload
         valid, answer = Signal(), Signal(16)
-        waiting = Signal(2)  # cycles until the memory's word is there
+        waiting = Signal(range(HOST_READ_CYCLES + 1))  # cycles until the memory's word is there
         take, write, read = Signal(), Signal(), Signal()
         # Whoever asks may decide it late in a cycle: a request is taken in the next, in which it still stands. An abort
         # resets the whole core: it comes from a register too, in a cycle that takes nothing.
@@ -153,7 +153,7 @@ class RegisterBlock(wiring.Component):
                         m.d.sync += answer.eq(value)
                 with m.Case(registers.address("MEM_DATA")):
                     with m.If(self.idle & inside):
-                        m.d.sync += [valid.eq(0), waiting.eq(2)]
+                        m.d.sync += [valid.eq(0), waiting.eq(HOST_READ_CYCLES)]
         with m.If(at("MEM_DATA") & take):
             with m.If(~self.idle):
                 m.d.sync += busy.eq(1)

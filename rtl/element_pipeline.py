@@ -25,22 +25,30 @@ from .isa import (
 )
 from .kept_sums import KeptSums
 from .log_step import LogStep
+from .memory import read_cycles
 from .narrow import Narrow, SaturatingAdd, shift_amount
 from .staging import Staging, Standing
 from .tracker import INDEX
 
-# Stages, from the latencies of the blocks: narrow, + A, function, gate, write.
-READ_A = 2
-ADD = READ_A + 1
-FUNCTION = ADD + 1
-GATE = FUNCTION + FunctionUnit.latency
-READ_B, READ_C = GATE - 1, GATE
+# Stages, from the latencies of the blocks: kept sums, narrow, + A, function, gate, write.
+SUM = -1
+INPUT = 2
+ADD = INPUT + 1
+GATE = ADD + 9
 OUT = GATE + GateUnit.latency
 WRITE = OUT + 1
+# Memories are addressed two cycles before their words are wanted; those without an output register hear of it a cycle
+# later than this, which is as good.
+READ_A, READ_B, READ_C = ADD - 2, GATE - 2, GATE - 1
 assert (READ_A, READ_B, READ_C, WRITE) == (Timing.READ_A, Timing.READ_B, Timing.READ_C, Timing.WRITE)
-# M is addressed this early: its word and the sum are added at stage 0.
-READ_M = -1
-START = READ_M - 2  # where element 0 is while `start` is high
+# The finish word stands from this stage on, in time to address M.
+READ_M = SUM - 2
+
+
+def start_stage(vendor: str) -> int:
+    """Where element 0 is while `start` is high: a cycle later the half of the finish word is chosen."""
+    return READ_M - 1 - read_cycles(vendor)
+
 
 _SHAPES = {
     "mode": Mode, "a_sel": AddSource, "c_sel": Factor, "keep": Keep, "norm": Norm, "track": Track,
@@ -66,16 +74,16 @@ def low_cycles(lanes: int) -> int:
 class ElementPipeline(wiring.Component):
     """narrow -> + A -> function -> - B -> * factor -> + B -> memories, one element a cycle, `Timing.WRITE` stages.
 
-    start            high while element 0 is at stage START
-    sum, scale       the row's sums and shifts, element by element at stage 0
+    start            high while element 0 is at `start_stage`
+    sum, scale       the row's sums and shifts, element by element at stage SUM
     high             which half of the finish word is to stand in the next cycle
     finish           that half: for `lanes` cycles from stage READ_M on, the low half for `low_cycles` of them
     row, parity      loop index and parity, in the cycle of stage READ_M
     input_*          the input FIFO's visible word; taken with input_take, while `input_left`
-    x_address, x_data  reads of A, B, C: data one cycle after the address
+    x_address, x_data  reads of A, B, C: data `read_cycles` of the vendor after the address
     write_*          what to write where: lane, data, V row and enable, row and mask of A, B, C, S, FIFO
     square, measured, sixteenth, watch     what is written, to the norm: of measured, or a sixteenth of it; to the peak
-    track, track_*   what is written, to the tracker: address in X one cycle earlier and with it; its column
+    track, track_*   what is written, to the tracker: address in X `read_cycles` earlier and with it; its column
     offset           of the tracked list, in rows
     clamped          one cycle, with the write, for an element with a counted clamp event
     table_*          the host's way to the function tables
@@ -135,11 +143,13 @@ class ElementPipeline(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes, kept = self.config.lanes, self.config.column_skip
-        stages = Staging(m, self.start, lanes, START)
+        reading = read_cycles(self.vendor)
+        start = start_stage(self.vendor)
+        stages = Staging(m, self.start, lanes, start)
         low, high = (data.View(layout, self.finish[: layout.size]) for layout in (LOW_LAYOUT, HIGH_LAYOUT))
         low_last = READ_M + low_cycles(lanes) - 1
-        low_over = stages.token(low_last - 1)
-        with m.If(stages.token(START)):
+        low_over = stages.token(low_last - reading)
+        with m.If(stages.token(start)):
             m.d.sync += self.high.eq(0)
         with m.Elif(low_over):
             m.d.sync += self.high.eq(1)
@@ -167,8 +177,13 @@ class ElementPipeline(wiring.Component):
             last = min(base.last, READ_M + lanes)
             return stages.held(Standing(f"{base.name}_row", Cat(total[:-1], total[-1] ^ flip), first, last), stage)
 
-        # Stages -1 and 0: kept sums.
-        total = Signal(signed(ACCUMULATOR))
+        exponent = Mux(low.dynamic, self.step[FLOAT_MANTISSA_BITS:], 0)
+        amount, negative = shift_amount(m, low.narrow, exponent, "row_shift")
+        shift = Standing("shift", Cat(amount, negative & ~low.row_scaled, low.row_scaled), READ_M, low_last)
+
+        # Stage -1: kept sums. Without them there is a cycle more for narrowing.
+        m.submodules.narrow = narrow = Narrow(ACCUMULATOR, latency=2 if kept else 3)
+        row_shift = stages.held(shift, INPUT - narrow.latency)
         if kept:
             m.submodules.kept_sums = kept_sums = KeptSums(self.config, self.vendor)
             m.d.comb += [
@@ -176,31 +191,30 @@ class ElementPipeline(wiring.Component):
                 kept_sums.row.eq(low.m + index),
                 kept_sums.keep.eq(low.keep),
                 kept_sums.sum.eq(self.sum),
-                total.eq(kept_sums.total),
+                narrow.x.eq(kept_sums.total),
             ]
         else:
-            m.d.comb += total.eq(self.sum)
-        exponent = Mux(low.dynamic, self.step[FLOAT_MANTISSA_BITS:], 0)
-        amount, negative = shift_amount(m, low.narrow, exponent, "row_shift")
-        shift = Standing("shift", Cat(amount, negative & ~low.row_scaled, low.row_scaled), READ_M, low_last)
-
-        # Stages 0 to 2: narrow, or take an input.
-        m.submodules.narrow = narrow = Narrow(ACCUMULATOR)
-        row_shift = stages.held(shift, 0)
-        m.d.comb += [narrow.x.eq(total), narrow.amount.eq(Mux(row_shift[6], self.scale, row_shift[:5]))]
-        underflow = stages.delay(row_shift[5], 2, "underflow")
-        lane_a = stages.lane(READ_A)
-        is_input = at("source", READ_A)
-        m.d.comb += self.input_take.eq(is_input & self.input_left & stages.valid(READ_A, lane_a))
+            m.d.comb += narrow.x.eq(self.sum)
+        scale = stages.delay(self.scale, INPUT - narrow.latency - SUM, "scale")
+        # Up to stage 2: narrow, or take an input.
+        m.d.comb += narrow.amount.eq(Mux(row_shift[6], scale, row_shift[:5]))
+        underflow = stages.delay(row_shift[5], narrow.latency, "underflow")
+        is_input, lane_i = at("source", INPUT), stages.lane(INPUT)
+        m.d.comb += self.input_take.eq(is_input & self.input_left & stages.valid(INPUT, lane_i))
         q3, clamped3 = Signal(signed(WORD)), Signal()
         with m.If(is_input):
             m.d.sync += [q3.eq(Mux(self.input_left, self.input_data, 0)), clamped3.eq(0)]
         with m.Else():
             m.d.sync += [q3.eq(narrow.q), clamped3.eq(narrow.clamped | underflow)]
-        m.d.comb += self.a_address.eq(Cat(lane_a, row_at(field("a"), READ_A, len(self.a_address) - len(lane_a))))
+        stage_a, stage_b, stage_c = (stage + 2 - reading for stage in (READ_A, READ_B, READ_C))
+        lane_a = lane_i if stage_a == INPUT else stages.lane(stage_a)
+        m.d.comb += self.a_address.eq(Cat(lane_a, row_at(field("a"), stage_a, len(self.a_address) - len(lane_a))))
 
         # + A.
-        m.submodules.add = add = SaturatingAdd()
+        m.submodules.function = function = FunctionUnit(self.config.tables, self.config.state_frac_bits, self.vendor)
+        stage_f = GATE - function.latency
+        # Where the function takes a cycle less, this sum takes it.
+        m.submodules.add = add = SaturatingAdd(latency=stage_f - ADD - 1)
         m.d.comb += add.a.eq(q3)
         with m.Switch(at("a_sel", ADD)):
             with m.Case(AddSource.MEMORY):
@@ -213,15 +227,15 @@ class ElementPipeline(wiring.Component):
                 with m.Case(AddSource.LOG_STEP):
                     m.d.comb += add.b.eq(log_step.log)
         s4, clamped4 = Signal(signed(WORD)), Signal()
-        m.d.sync += [s4.eq(add.s), clamped4.eq(add.clamped | clamped3)]
+        clamped_q = stages.delay(clamped3, add.latency, "clamped_input")
+        m.d.sync += [s4.eq(add.s), clamped4.eq(add.clamped | clamped_q)]
 
         # The function.
-        m.submodules.function = function = FunctionUnit(self.config.tables, self.config.state_frac_bits, self.vendor)
         m.d.comb += [
             function.s.eq(s4),
-            function.table.eq(at("table", FUNCTION)),
-            function.mode.eq(at("mode", FUNCTION)),
-            function.exp2.eq(at("exp2", FUNCTION)),
+            function.table.eq(at("table", stage_f)),
+            function.mode.eq(at("mode", stage_f)),
+            function.exp2.eq(at("exp2", stage_f)),
             function.host.eq(self.host),
             function.host_index.eq(self.host_index),
             function.host_write.eq(self.host_write),
@@ -230,12 +244,12 @@ class ElementPipeline(wiring.Component):
         ]
         clamped_f = stages.delay(clamped4, function.latency, "clamped_sum") | function.clamped
 
-        # The gate. B is addressed one stage before it, C with it: the gate needs it a stage later.
+        # The gate, which needs C a stage later than B.
         m.submodules.gate = gate = GateUnit(self.vendor)
-        lane_b, lane_c = stages.lane(READ_B), stages.lane(READ_C)
+        lane_b, lane_c = stages.lane(stage_b), stages.lane(stage_c)
         m.d.comb += [
-            self.b_address.eq(Cat(lane_b, row_at(field("b"), READ_B, len(self.b_address) - len(lane_b), "b_par"))),
-            self.c_address.eq(Cat(lane_c, row_at(field("c"), READ_C, len(self.c_address) - len(lane_c)))),
+            self.b_address.eq(Cat(lane_b, row_at(field("b"), stage_b, len(self.b_address) - len(lane_b), "b_par"))),
+            self.c_address.eq(Cat(lane_c, row_at(field("c"), stage_c, len(self.c_address) - len(lane_c)))),
             gate.f.eq(function.f),
             gate.base.eq(self.b_data),
             gate.subtract.eq(at("sub", GATE)),
@@ -275,10 +289,11 @@ class ElementPipeline(wiring.Component):
         ]
         if kept:
             x_bits = len(self.track_read) - len(lane_w)
+            lane_x = lane_o if WRITE - reading == OUT else stages.lane(WRITE - reading)
             column = Standing("column", self.offset, READ_M + 1, READ_M + lanes)
             m.d.comb += [
                 self.track.eq(Mux(valid_w, at("track", WRITE), Track.NONE)),
-                self.track_read.eq(Cat(lane_o, row_at(field("t"), OUT, x_bits))),
+                self.track_read.eq(Cat(lane_x, row_at(field("t"), WRITE - reading, x_bits))),
                 self.track_write.eq(Cat(lane_w, row_at(field("t"), WRITE, x_bits))),
                 self.track_column.eq(Cat(lane_w, row_at(column, WRITE, INDEX - len(lane_w)))),
             ]

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .formats import EXP2_ROM, FLOAT_BIAS, FLOAT_MANTISSA_BITS, WORD
 from .isa import Mode
-from .memory import Ram
-from .multiplier import RowMultiplier, conditional_sum
+from .memory import Ram, read_cycles
+from .multiplier import Multiplier, conditional_sum
 from .narrow import saturate
 
 SEGMENTS = 256
@@ -22,18 +22,18 @@ class FunctionUnit(wiring.Component):
     then 2**f if `exp2`.
 
     s, table, mode, exp2     an element a cycle
-    f, clamped               `latency` = 5 cycles later, combinational there
-    host_*                   a word of the tables, while no element is under way: index = table * 256 + entry
+    f, clamped               `latency` = 6 + `read_cycles` of the vendor later
+    host_*                   a word of the tables, while no element is under way: index = table * 256 + entry; read in
+                             1 + `read_cycles`
     one_bit                  state_frac_bits: 2**one_bit is the 1 of COMPLEMENT
 
-    Entries of even and odd index lie in two memories, so that both ends of a segment are read at once. Cost: one 11 x 8
-    and one 5 x 3 multiplier in fabric, 2 * tables / 4 + 1 block RAMs or more by their depth.
+    Entries of even and odd index lie in two memories, so that both ends of a segment are read at once. Cost: an 11 x 8
+    Multiplier, a 5 x 3 one in fabric, 2 * tables / 4 + 1 block RAMs or more by their depth.
     """
-
-    latency = 5
 
     def __init__(self, tables: int, one_bit: int, vendor: str = "portable") -> None:
         self.tables, self.one_bit, self.vendor = tables, one_bit, vendor
+        self.latency = 6 + read_cycles(vendor)
         index = (tables * SEGMENTS - 1).bit_length()
         super().__init__(
             {
@@ -53,11 +53,12 @@ class FunctionUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.even = even = Ram(self.tables * SEGMENTS // 2)
-        m.submodules.odd = odd = Ram(self.tables * SEGMENTS // 2)
-        m.submodules.exp2_rom = rom = Ram(len(EXP2_ROM), init=EXP2_ROM)
+        depth = self.tables * SEGMENTS // 2
+        m.submodules.even = even = Ram(depth, vendor=self.vendor, registered=True)
+        m.submodules.odd = odd = Ram(depth, vendor=self.vendor, registered=True)
+        m.submodules.exp2_rom = rom = Ram(len(EXP2_ROM), init=EXP2_ROM, vendor=self.vendor)
 
-        # Stage 0: the segment, presented to both memories.
+        # Stage 0: the segment.
         magnitude = Signal(WORD - 1)
         negative = self.s[-1]
         flipped = Signal(WORD)
@@ -68,68 +69,66 @@ class FunctionUnit(wiring.Component):
             m.d.comb += [segment.eq(Cat(self.s[8:15], ~negative)), within.eq(self.s[:8])]
         with m.Else():
             m.d.comb += [segment.eq(magnitude[7:]), within.eq(Cat(0, magnitude[:7]))]
-        index = Signal(len(self.host_index))
-        m.d.comb += index.eq(Mux(self.host, self.host_index, Cat(segment, self.table)))
-        m.d.comb += [even.read_row.eq((index + 1) >> 1), odd.read_row.eq(index >> 1)]
-
-        # Stage 1: both ends of the segment.
-        s1, mode1, within1 = Signal(signed(WORD)), Signal(Mode), Signal(8)
-        is_odd1, final1 = Signal(), Signal()
+        s1, index1, within1 = Signal(signed(WORD)), Signal(len(self.host_index)), Signal(8)
+        identity1, tail1, complement1, flip1 = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             s1.eq(self.s),
-            mode1.eq(self.mode),
+            index1.eq(Mux(self.host, self.host_index, Cat(segment, self.table))),
             within1.eq(within),
-            is_odd1.eq(index[0]),
-            final1.eq(segment == SEGMENTS - 1),
+            identity1.eq(self.mode == Mode.IDENTITY),
+            tail1.eq((self.mode == Mode.IDENTITY) | ((self.mode == Mode.SOFTPLUS) & ~negative)),
+            complement1.eq((self.mode == Mode.COMPLEMENT) & negative),
+            flip1.eq(((self.mode == Mode.COMPLEMENT) | (self.mode == Mode.ODD)) & negative),
         ]
+
+        # Stage 1: presented to both memories.
+        m.d.comb += [even.read_row.eq((index1 + 1) >> 1), odd.read_row.eq(index1 >> 1)]
+
+        # Stage 3, or 2 where the memories have no register: both ends of the segment. Stages below are for a register.
+        reading = even.latency
+        is_odd = self._delay(m, index1[0], reading, "is_odd")
         y0, y1 = Signal(signed(WORD)), Signal(signed(WORD))
         m.d.comb += [
-            y0.eq(Mux(is_odd1, odd.read_data, even.read_data)),
-            y1.eq(Mux(is_odd1, even.read_data, odd.read_data)),
-            self.host_read_data.eq(y0),
+            y0.eq(Mux(is_odd, odd.read_data, even.read_data)),
+            y1.eq(Mux(is_odd, even.read_data, odd.read_data)),
         ]
-        identity = Signal()
-        m.d.comb += identity.eq(mode1 == Mode.IDENTITY)
-        base1, base2 = Signal(signed(WORD + 1)), Signal(signed(WORD + 1))
-        delta2, within2 = Signal(signed(DELTA)), Signal(8)
-        tail = identity | ((mode1 == Mode.SOFTPLUS) & ~s1[-1])
-        conditional_sum(m, "base", Mux(identity, 0, y0), s1, tail, base1, self.vendor)
-        m.d.sync += [
-            base2.eq(base1),
-            delta2.eq(Mux(identity | final1, 0, y1 - y0)),
-            within2.eq(within1),
+        m.d.comb += self.host_read_data.eq(y0)
+        s3, within3 = self._delay(m, s1, reading, "s"), self._delay(m, within1, reading, "within")
+        identity3, tail3 = self._delay(m, identity1, reading, "identity"), self._delay(m, tail1, reading, "tail")
+        flat3 = identity3 | self._delay(m, index1[:8] == SEGMENTS - 1, reading, "final")
+        base3, base4 = Signal(signed(WORD + 1)), Signal(signed(WORD + 1))
+        conditional_sum(m, "base", Mux(identity3, 0, y0), s3.as_signed(), tail3, base3, self.vendor)
+        m.d.sync += base4.eq(base3)
+        m.submodules.multiplier = multiplier = Multiplier(DELTA, 8, self.vendor)
+        m.d.comb += [multiplier.a.eq(Mux(flat3, 0, y1 - y0)), multiplier.b.eq(within3)]
+
+        # Stage 4: the other half by symmetry, -x or 1 - x, of base and product each by itself: -x = ~x + 1.
+        flip4 = self._delay(m, flip1, reading + 1, "flip")
+        complement4 = self._delay(m, complement1, reading + 1, "complement")
+        base5, flip5 = Signal(signed(WORD + 2)), Signal()
+        mirrored = (base4.as_unsigned() ^ flip4.replicate(len(base4))).as_signed()
+        m.d.sync += [base5.eq(mirrored + Cat(flip4, Const(0, self.one_bit - 1), complement4)), flip5.eq(flip4)]
+
+        # Stage 5: interpolation. Half a unit rounds: base + (p >> 8) + p[7], or base + ~(p >> 8) + ~p[7].
+        product = multiplier.product
+        rise = (product[8:] ^ flip5.replicate(len(product) - 8)).as_signed()
+        value6 = Signal(signed(WORD + 3))
+        m.d.sync += value6.eq((Cat(1, base5).as_signed() + Cat(product[7] ^ flip5, rise).as_signed())[1:].as_signed())
+
+        # Stages 6 and 7: 2**f.
+        f6, clamped6 = saturate(m, value6, "function")
+        f7, clamped7 = Signal(signed(WORD)), Signal()
+        m.d.sync += [f7.eq(f6), clamped7.eq(clamped6)]
+        m.d.comb += rom.read_row.eq(f6[3:FLOAT_MANTISSA_BITS])
+        start, growth = rom.read_data[:FLOAT_MANTISSA_BITS], rom.read_data[FLOAT_MANTISSA_BITS:]
+        shares = [Mux(f7[k], growth << k, 0) for k in range(3)]
+        mantissa, exponent = Signal(FLOAT_MANTISSA_BITS), Signal(5)
+        m.d.comb += [
+            mantissa.eq(start + ((shares[0] + shares[1] + shares[2] + 4) >> 3)),
+            exponent.eq(f7[FLOAT_MANTISSA_BITS:] + FLOAT_BIAS),
         ]
-
-        # Stages 2 and 3: interpolation.
-        product3, base3 = Signal(signed(DELTA + 8)), Signal(signed(WORD + 1))
-        m.submodules.multiplier = multiplier = RowMultiplier(DELTA, 8, self.vendor)
-        # The product starts from one half, so that cutting it rounds it.
-        m.d.comb += [multiplier.a.eq(delta2), multiplier.b.eq(within2), multiplier.start.eq(128)]
-        m.d.sync += [product3.eq(multiplier.total), base3.eq(base2)]
-        value4 = Signal(signed(WORD + 2))
-        m.d.sync += value4.eq(base3 + (product3 >> 8))
-
-        # Stage 4: the other half by symmetry.
-        mirror = self._delay(m, (mode1 == Mode.ODD) & s1[-1], 3, "mirror")
-        complement = self._delay(m, (mode1 == Mode.COMPLEMENT) & s1[-1], 3, "complement")
-        # -x = ~x + 1, and 1 - x = ~x + 1 + one: one adder.
-        signed_value = Signal(signed(WORD + 3))
-        flip = mirror | complement
-        flipped4 = (value4.as_unsigned() ^ flip.replicate(len(value4))).as_signed()
-        m.d.comb += signed_value.eq(flipped4 + Cat(flip, Const(0, self.one_bit - 1), complement))
-        f4, clamped4 = saturate(m, signed_value, "function")
-        f5, clamped5 = Signal(signed(WORD)), Signal()
-        m.d.sync += [f5.eq(f4), clamped5.eq(clamped4)]
-
-        # Stages 4 and 5: 2**f.
-        m.d.comb += rom.read_row.eq(f4[3:FLOAT_MANTISSA_BITS])
-        start, rise = rom.read_data[:FLOAT_MANTISSA_BITS], rom.read_data[FLOAT_MANTISSA_BITS:]
-        mantissa = Signal(FLOAT_MANTISSA_BITS)
-        m.d.comb += mantissa.eq(start + ((rise * f5[:3] + 4) >> 3))
-        exponent = Signal(5)
-        m.d.comb += exponent.eq(f5[FLOAT_MANTISSA_BITS:] + FLOAT_BIAS)
-        as_power = self._delay(m, self.exp2, self.latency, "exp2")
-        m.d.comb += [self.f.eq(Mux(as_power, Cat(mantissa, exponent), f5)), self.clamped.eq(clamped5)]
+        as_power = self._delay(m, self.exp2, self.latency - 1, "exp2")
+        m.d.sync += [self.f.eq(Mux(as_power, Cat(mantissa, exponent), f7)), self.clamped.eq(clamped7)]
 
         m.d.comb += [
             even.write_row.eq(self.host_index >> 1),
@@ -142,11 +141,10 @@ class FunctionUnit(wiring.Component):
         return m
 
     @staticmethod
-    def _delay(m: Module, value: object, cycles: int, name: str) -> Signal:
-        """`value` (one bit) that many cycles later."""
+    def _delay(m: Module, value: Value, cycles: int, name: str) -> Value:
+        """`value` that many cycles later."""
         for k in range(cycles):
-            later = Signal(name=f"{name}_{k + 1}")
+            later = Signal(len(value), name=f"{name}_{k + 1}")
             m.d.sync += later.eq(value)
             value = later
-        assert isinstance(value, Signal)
         return value

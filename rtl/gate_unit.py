@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from .formats import FLOAT_EXPONENT_BITS, FLOAT_MANTISSA_BITS, WORD
 from .isa import Factor
-from .multiplier import RowMultiplier, conditional_sum
+from .multiplier import Multiplier, conditional_sum
 from .narrow import Narrow, saturate, shift_amount
 
 MANTISSA = FLOAT_MANTISSA_BITS + 1  # with its leading one
@@ -26,7 +26,7 @@ class GateUnit(wiring.Component):
     change, out, clamped                     v, out and whether something clamped, `latency` = 5 cycles after f,
                                              combinational there
 
-    Cost: a 17 x 12 multiplier in fabric over two stages, a 29-bit shifter, the base delayed by five words.
+    Cost: a 17 x 12 Multiplier, a 29-bit shifter, the base delayed by five words.
     """
 
     latency = 5
@@ -57,7 +57,7 @@ class GateUnit(wiring.Component):
         conditional_sum(m, "difference", self.f, self.base, self.subtract, d0, self.vendor, subtract=True)
         m.d.sync += d1.eq(d0)
 
-        # Stage 1: the lower half of the product.
+        # Stages 1 and 2: the product.
         mantissa, exponent = Signal(FLOAT_MANTISSA_BITS), Signal(FLOAT_EXPONENT_BITS)
         with m.Switch(self.factor):
             with m.Case(Factor.MEMORY):
@@ -67,24 +67,15 @@ class GateUnit(wiring.Component):
             with m.Case(Factor.STEP):
                 m.d.comb += mantissa.eq(self.step[:FLOAT_MANTISSA_BITS])
         k = Cat(mantissa, Const(1, 1))
-        half = MANTISSA // 2
-        m.submodules.low = low = RowMultiplier(WORD + 1, half, self.vendor)
-        m.submodules.high = high = RowMultiplier(WORD + 1, MANTISSA - half, self.vendor)
+        m.submodules.multiplier = multiplier = Multiplier(WORD + 1, MANTISSA, self.vendor, split=True)
         amount, negative = shift_amount(m, self.shift, exponent, "gate_shift")
-        d2, k2 = Signal(signed(WORD + 1)), Signal(MANTISSA - half)
-        partial2 = Signal(signed(len(low.total)))
-        amount2, negative2 = Signal(5), Signal()
-        m.d.comb += [low.a.eq(d1), low.b.eq(k[:half])]
-        m.d.sync += [d2.eq(d1), k2.eq(k[half:]), partial2.eq(low.total), amount2.eq(amount), negative2.eq(negative)]
-
-        # Stage 2: the other half on top of it.
-        product3, amount3 = Signal(signed(PRODUCT)), Signal(5)
-        m.d.comb += [high.a.eq(d2), high.b.eq(k2), high.start.eq(partial2[half:])]
-        m.d.sync += [product3.eq(Cat(partial2[:half], high.total)), amount3.eq(amount2)]
+        amount2, amount3, negative2 = Signal(5), Signal(5), Signal()
+        m.d.comb += [multiplier.a.eq(d1), multiplier.b.eq(k)]
+        m.d.sync += [amount2.eq(amount), negative2.eq(negative), amount3.eq(amount2)]
 
         # Stages 3 and 4: narrowed to 16 bits.
         m.submodules.narrow = narrow = Narrow(PRODUCT, latency=1)
-        m.d.comb += [narrow.x.eq(product3), narrow.amount.eq(amount3)]
+        m.d.comb += [narrow.x.eq(multiplier.product), narrow.amount.eq(amount3)]
         negative3, negative4 = Signal(), Signal()
         v5, clamped5 = Signal(signed(WORD)), Signal()
         m.d.sync += [negative3.eq(negative2), negative4.eq(negative3)]

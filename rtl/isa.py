@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field, fields
 
-ISA_VERSION = 2
+ISA_VERSION = 3
 
 
 class Op(enum.IntEnum):
@@ -360,15 +360,12 @@ class Timing:
 
     # The snapshot of a row loads as the sums of the slot before it are complete: element 0 is at stage 0 this many
     # cycles after the snapshot's slot, element l is l cycles behind it.
-    SNAPSHOT_TO_STAGE0 = 5
+    SNAPSHOT_TO_STAGE0 = 7
     # Stages of the element pipeline at which a memory's address is presented, and at which the result is written.
-    READ_A = 2
-    READ_B = 8
-    READ_C = 9
-    WRITE = 15
-    # Snapshots of two rows are at least `lanes` slots apart, and a row-scaled one is this much further from the one
-    # before: its scales are loaded while the row before it still drains.
-    SCALE_GAP = 2
+    READ_A = 1
+    READ_B = 10
+    READ_C = 11
+    WRITE = 18
     # Instructions that wait for the controller, without its data-dependent part (docs/isa.md).
     FRAME = 6
     JUMP = 2
@@ -378,9 +375,9 @@ class Timing:
     JUDGE = 5
     LAG = 6
     # After the last element's write until the norm and the peak are settled.
-    NORM = 2
+    NORM = 3
     # The same until a tracked element's list entry is written.
-    TRACK = 2
+    TRACK = 3
 
 
 def drain(lanes: int) -> int:
@@ -389,5 +386,5 @@ def drain(lanes: int) -> int:
 
 
 def sparse_slots(lanes: int) -> int:
-    """Fewest columns that a sparse product takes the time of: with its snapshot, what a row-scaled row needs."""
-    return lanes + Timing.SCALE_GAP - 1
+    """Fewest columns that a sparse product takes the time of: with its snapshot, the distance of two rows."""
+    return lanes - 1

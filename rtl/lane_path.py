@@ -11,6 +11,7 @@ from .config import LiquidConfig
 from .formats import ACCUMULATOR, WORD
 from .isa import Timing
 from .mac import MacArray
+from .memory import read_cycles
 
 SCALE_BITS = 5
 
@@ -29,17 +30,19 @@ def slot_layout(lanes: int) -> data.StructLayout:
 
 
 class LanePath(wiring.Component):
-    """Slot in cycle t: V, W and S addressed in t + 1 (by the caller), operands meet in t + 2, summed by t + 5.
+    """Slot in cycle t: V, W and S addressed in t + 1 (by the caller), summed by t + 6.
 
     slot                          what happens in this cycle
-    vector_data, weight_data, scalar_data      two cycles after the slot
+    vector_data, weight_data      1 + `read_cycles` of the vendor after the slot
+    scalar_data                   two cycles after the slot: S is read in one
     clear                         zeroes the sums between two rows
     host, host_part, element      while nothing is under way: a word of V's row for the host
-    start                         high two cycles after a snapshot slot
-    sum, scale                    element l of the row in cycle SNAPSHOT_TO_STAGE0 + l after the snapshot's slot
+    start                         high 3 - `read_cycles` cycles after a snapshot's slot: a finish word whose address
+                                  changes in the next cycle is there four cycles after the slot
+    sum, scale                    element l of the row in cycle SNAPSHOT_TO_STAGE0 - 1 + l after the snapshot's slot
 
     Cost: one choice of a lane's word for the broadcast, a 2:1 choice a bit for the operands, a register and a 2:1
-    choice a bit for the sums (32 bits a lane) and the scales.
+    choice a bit for the sums (32 bits a lane) and the scales, another register for the scales.
     """
 
     def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:
@@ -65,22 +68,29 @@ class LanePath(wiring.Component):
         lanes = self.config.lanes
         m.submodules.array = array = MacArray(lanes, self.config.weight_bits, self.vendor)
 
+        reading = read_cycles(self.vendor)
         slots = [self.slot]
-        for k in range(1, 2 + array.latency + 1):
+        for k in range(1, 1 + reading + array.latency):
             later = Signal(slot_layout(lanes), name=f"slot_{k}")
             m.d.sync += later.eq(slots[-1])
             slots.append(later)
 
-        meet, settle = slots[2], slots[2 + array.latency - 1]
+        meet, settle = slots[1 + reading], slots[-1]
+        assert len(slots) == Timing.SNAPSHOT_TO_STAGE0 - 1
+        scalar = Signal(signed(WORD))
+        if reading > 1:
+            m.d.sync += scalar.eq(self.scalar_data)
+        else:
+            m.d.comb += scalar.eq(self.scalar_data)
         m.d.comb += [
             self.element.eq(self.vector_data.word_select(Mux(self.host, self.host_part, meet.lane), WORD)),
             array.weights.eq(self.weight_data),
             array.row.eq(self.vector_data),
             array.use_row.eq(meet.row),
-            array.broadcast.eq(Mux(meet.scalar, self.scalar_data, self.element.as_signed())),
+            array.broadcast.eq(Mux(meet.scalar, scalar, self.element.as_signed())),
             array.take.eq(settle.product),
             array.clear.eq(settle.snapshot | self.clear),
-            self.start.eq(meet.snapshot),
+            self.start.eq(slots[3 - reading].snapshot),
         ]
 
         sums = Signal(ACCUMULATOR * lanes)
@@ -90,14 +100,15 @@ class LanePath(wiring.Component):
             m.d.sync += sums.eq(sums[ACCUMULATOR:])
         m.d.comb += self.sum.eq(sums[:ACCUMULATOR])
 
-        # The scales follow the weights in memory: they come with the snapshot's slot, and stand until its row drains.
-        # Another row with scales comes when the one before has drained (isa.Timing.SCALE_GAP).
-        scales = Signal(SCALE_BITS * lanes)
+        # The scales follow the weights in memory: they come with the snapshot's slot, and are kept until the row before
+        # has drained.
+        following, scales = Signal(SCALE_BITS * lanes), Signal(SCALE_BITS * lanes)
         bits = self.config.weight_bits
-        scaled = [slot.snapshot & ~slot.row for slot in slots[2 : Timing.SNAPSHOT_TO_STAGE0]]
-        with m.If(scaled[0]):
-            m.d.sync += scales.eq(Cat(self.weight_data[bits * k : bits * k + SCALE_BITS] for k in range(lanes)))
-        with m.Elif(~sum(scaled[1:]).any()):
+        with m.If(meet.snapshot):
+            m.d.sync += following.eq(Cat(self.weight_data[bits * k : bits * k + SCALE_BITS] for k in range(lanes)))
+        with m.If(settle.snapshot):
+            m.d.sync += scales.eq(following)
+        with m.Else():
             m.d.sync += scales.eq(scales[SCALE_BITS:])
         m.d.comb += self.scale.eq(scales[:SCALE_BITS])
         return m

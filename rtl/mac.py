@@ -8,6 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .formats import ACCUMULATOR, WORD
+from .memory import read_cycles
 
 
 class MacLane(wiring.Component):
@@ -37,6 +38,14 @@ class MacLane(wiring.Component):
             from .vendor_ice40 import elaborate_mac16
 
             return elaborate_mac16(self)
+        if self.vendor == "ecp5":
+            from .vendor_ecp5 import elaborate_mac
+
+            return elaborate_mac(self)
+        if self.vendor == "gowin":
+            from .vendor_gowin import elaborate_mac
+
+            return elaborate_mac(self)
         m = Module()
         # No reset, as in the vendors' blocks: who uses it clears it.
         a, b, product, total = (
@@ -55,13 +64,16 @@ class MacArray(wiring.Component):
     """`lanes` MacLanes with one broadcast operand and, a lane, a weight or a word of a vector row.
 
     weights    lanes x 8 bits signed      row    lanes x 16 bits signed      use_row   which of the two
-    broadcast  16 bits signed             take, clear as in MacLane, common to all lanes
-    """
+    broadcast  16 bits signed             take, clear as in MacLane, common to all lanes, `latency` - 1 cycles after
+                                          the operands
 
-    latency = MacLane.latency
+    Operands out of memories without an output register are registered behind the choice, where it costs nothing on
+    iCE40: a look-up table and a register share a cell.
+    """
 
     def __init__(self, lanes: int, weight_bits: int = 8, vendor: str = "portable") -> None:
         self.lanes, self.vendor = lanes, vendor
+        self.latency = MacLane.latency + 2 - read_cycles(vendor)
         super().__init__(
             {
                 "weights": In(data.ArrayLayout(signed(weight_bits), lanes)),
@@ -76,16 +88,21 @@ class MacArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        domain = "sync" if self.latency > MacLane.latency else "comb"
+        broadcast = Signal(signed(WORD))
+        m.d[domain] += broadcast.eq(self.broadcast)
         for index in range(self.lanes):
             m.submodules[f"lane{index}"] = lane = MacLane(self.vendor)
+            chosen = Signal(signed(WORD), name=f"chosen_{index}")
+            with m.If(self.use_row):
+                m.d.comb += chosen.eq(self.row[index])
+            with m.Else():
+                m.d.comb += chosen.eq(self.weights[index])
+            m.d[domain] += lane.b.eq(chosen)
             m.d.comb += [
-                lane.a.eq(self.broadcast),
+                lane.a.eq(broadcast),
                 lane.take.eq(self.take),
                 lane.clear.eq(self.clear),
                 self.sums[index].eq(lane.sum),
             ]
-            with m.If(self.use_row):
-                m.d.comb += lane.b.eq(self.row[index])
-            with m.Else():
-                m.d.comb += lane.b.eq(self.weights[index])
         return m

@@ -5,28 +5,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from . import registers
 
 PART = 16
+# A memory's word is the host's to see this many cycles after its address.
+HOST_READ_CYCLES = 4
+# Whose block RAM is read through the register at its output. Its clock-to-output time would take most of a cycle.
+REGISTERED = ("ecp5", "gowin")
+BLOCK_BITS = 16384  # of their block RAM, without parity
 HOST_ADDRESS = 16 + registers.mask("MEM_SPACE", "HIGH").bit_count()
 
 
+def read_cycles(vendor: str) -> int:
+    """From an address to a word of block RAM."""
+    return 2 if vendor in REGISTERED else 1
+
+
+def block_width(depth: int, parts: int) -> int:
+    """Data bits that one block holds of a memory: 32 of up to 512 rows, 16 of 1,024, 8 of 2,048 and so on."""
+    if depth > BLOCK_BITS:
+        raise ValueError(f"a memory of {depth} rows: at most {BLOCK_BITS} fit a block RAM")
+    return min(2 * PART if parts > 1 else PART, BLOCK_BITS >> (depth - 1).bit_length())
+
+
 class Ram(wiring.Component):
-    """`depth` rows of `parts` 16-bit words, read in the cycle after the address, written in parts.
+    """`depth` rows of `parts` 16-bit words, read `latency` cycles after the address, written in parts.
 
     Reading a row in the cycle in which it is written gives an undefined word on the vendors' block RAM: nobody does it
     (docs/isa.md, hazards), so no logic is spent on it.
 
-    Ports: read_row -> read_data one cycle later, where read_enable, else read_data stays; write_row, write_data,
-    write_parts (a bit a part), committed at the end of the cycle. Cost on iCE40: parts * ceil(depth / 256) block RAMs.
+    With `registered`, latency is `read_cycles` of the vendor. Without, it is 1: then it is made of look-up tables on
+    ECP5, and is to be small there.
+
+    Ports: read_row -> read_data, where read_enable, else read_data stays (not of registered memories); write_row,
+    write_data, write_parts (a bit a part), committed at the end of the cycle. Cost on iCE40: parts * ceil(depth / 256)
+    block RAMs; on ECP5 and Gowin see `block_width`; as look-up tables about 0.1 of them a bit.
     """
 
-    def __init__(self, depth: int, parts: int = 1, init: Sequence[int] = ()) -> None:
-        self.depth, self.parts, self._init = depth, parts, init
+    def __init__(
+        self, depth: int, parts: int = 1, init: Sequence[int] = (), vendor: str = "portable", registered: bool = False
+    ) -> None:
+        self.depth, self.parts, self._init, self.vendor = depth, parts, init, vendor
+        self.latency = read_cycles(vendor) if registered else 1
+        self._small = not registered and vendor == "ecp5"
         rows = max(1, (depth - 1).bit_length())
         super().__init__(
             {
@@ -40,9 +65,16 @@ class Ram(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        if self.latency > 1:
+            return elaborate_registered(self, self.write_row, self.read_row)
         m = Module()
+        # What has contents is read-only: constants in logic, as look-up tables used as memory start empty.
+        attributes = {"ram_style": "logic" if self._init else "distributed"} if self._small else {}
         m.submodules.memory = store = memory.Memory(
-            shape=unsigned(PART * self.parts), depth=self.depth, init=list(self._init)
+            shape=unsigned(PART * self.parts),
+            depth=self.depth,
+            init=list(self._init),
+            attrs=attributes,
         )
         read = store.read_port()
         write = store.write_port(granularity=PART)
@@ -60,12 +92,13 @@ class Ram(wiring.Component):
 class SinglePortRam(wiring.Component):
     """The weight memory: rows of `parts` 16-bit words, one address for reading and writing.
 
-    With vendor "ice40" each part is one SB_SPRAM256KA (depth 16,384); otherwise it is inferred. A cycle that writes
-    reads nothing useful.
+    With vendor "ice40" each part is one SB_SPRAM256KA (depth 16,384); "ecp5" and "gowin" take block RAM with its output
+    register; otherwise it is inferred. A cycle that writes reads nothing useful. Latency as in Ram.
     """
 
     def __init__(self, depth: int, parts: int, vendor: str = "portable") -> None:
         self.depth, self.parts, self.vendor = depth, parts, vendor
+        self.latency = read_cycles(vendor)
         super().__init__(
             {
                 "row": In((depth - 1).bit_length()),
@@ -80,6 +113,8 @@ class SinglePortRam(wiring.Component):
             from .vendor_ice40 import elaborate_spram
 
             return elaborate_spram(self)
+        if self.latency > 1:
+            return elaborate_registered(self, self.row, self.row)
         m = Module()
         m.submodules.memory = store = memory.Memory(shape=unsigned(PART * self.parts), depth=self.depth, init=[])
         read = store.read_port()
@@ -152,6 +187,15 @@ class Fifo(wiring.Component):
         with m.If(self.clear):
             m.d.sync += [head.eq(0), tail.eq(0), count.eq(0), valid.eq(0)]
         return m
+
+
+def elaborate_registered(ram: Ram | SinglePortRam, write_row: Value, read_row: Value) -> Module:
+    """The vendor's block RAM with the register at its output."""
+    if ram.vendor == "ecp5":
+        from .vendor_ecp5 import elaborate_ram
+    else:
+        from .vendor_gowin import elaborate_ram
+    return elaborate_ram(ram, write_row, read_row)
 
 
 def host_row(address: Signal, parts: int) -> tuple[Signal, Signal]:

@@ -40,8 +40,8 @@ class Narrow(wiring.Component):
     """q = sat16((x + 2**(n-1)) >> n), half up; for n = 0, sat16(x). A value a cycle.
 
     x, amount (0 to 31)   in one cycle       q, clamped   `latency` cycles later
-    Latency: 1 or 2, a register after the whole shift or after its coarse and its fine part; rounding and saturation are
-    combinational after it.
+    Latency 1: a register after the shift. 2: another after the rounding. 3: another within the shift, after its coarse
+    part. Saturation is combinational after the last.
     """
 
     def __init__(self, width: int, latency: int = 2) -> None:
@@ -56,24 +56,24 @@ class Narrow(wiring.Component):
         # After the coarse shift at most 7 more follow, so bits above WORD + 1 + 7 only tell whether the value still
         # fits.
         kept = WORD + 1 + 8
+        after_coarse = m.d["sync" if self.latency > 2 else "comb"]
+        after_round = m.d["sync" if self.latency > 1 else "comb"]
         shifted = Signal(signed(wide))
-        first, second = (m.d.sync, m.d.sync) if self.latency == 2 else (m.d.comb, m.d.sync)
-        coarse, fine, rest = Signal(signed(kept)), Signal(signed(kept)), Signal(3)
-        above, above2 = Signal(), Signal()
-        sign, sign2 = Signal(), Signal()
+        coarse, rest, above, sign = Signal(signed(kept)), Signal(3), Signal(), Signal()
         with m.Switch(self.amount[3:]):
             for step in range(4):
                 with m.Case(step):
                     m.d.comb += shifted.eq(x >> 8 * step)
-        first += [
+        after_coarse += [
             rest.eq(self.amount[:3]),
             coarse.eq(shifted[:kept]),
             above.eq(shifted[kept - 1 :] != shifted[-1].replicate(wide - kept + 1)),
             sign.eq(shifted[-1]),
         ]
-        second += [fine.eq(coarse >> rest), above2.eq(above), sign2.eq(sign)]
-        rounded = Signal(signed(kept + 1))
-        m.d.comb += rounded.eq(fine + 1)
+        fine, above1, sign1 = Signal(signed(kept)), Signal(), Signal()
+        m.d.sync += [fine.eq(coarse >> rest), above1.eq(above), sign1.eq(sign)]
+        rounded, above2, sign2 = Signal(signed(kept + 1)), Signal(), Signal()
+        after_round += [rounded.eq(fine + 1), above2.eq(above1), sign2.eq(sign1)]
         value = rounded[1:]
         m.d.comb += self.clamped.eq(above2 | (value[WORD - 1 :] != value[-1].replicate(len(value) - WORD + 1)))
         limit = Cat((~sign2).replicate(WORD - 1), sign2)
@@ -82,15 +82,16 @@ class Narrow(wiring.Component):
 
 
 class SaturatingAdd(wiring.Component):
-    """s = sat16(a + b), combinational."""
+    """s = sat16(a + b), combinational, or a cycle later: with a register between sum and saturation."""
 
-    def __init__(self) -> None:
+    def __init__(self, latency: int = 0) -> None:
+        self.latency = latency
         super().__init__({"a": In(signed(WORD)), "b": In(signed(WORD)), "s": Out(signed(WORD)), "clamped": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         total = Signal(signed(WORD + 1))
-        m.d.comb += total.eq(self.a + self.b)
+        m.d["sync" if self.latency else "comb"] += total.eq(self.a + self.b)
         s, clamped = saturate(m, total, "added")
         m.d.comb += [self.s.eq(s), self.clamped.eq(clamped)]
         return m

@@ -19,10 +19,10 @@ INDEX = (ENTRIES - 1).bit_length()
 class Tracker(wiring.Component):
     """delta = value - X; where |delta| > threshold: S[end] = delta, IDX[end] = column, X = value (docs/isa.md, 8).
 
-    value, track                an element and what is done with it: its entry is written in the same cycle
-    x_read, x_write             its address in X, a cycle earlier and with it; column is its number
-    s_write, s_row, s_data      the entry's word of S
-    overflow                    one cycle, with the element, where delta does not fit in 16 bits: no entry is made
+    value, track                an element and what is done with it: its entry is written in the next cycle
+    x_read, x_write             its address in X, `read_cycles` of the vendor earlier, and with it; column is its number
+    s_claim, s_write, s_row, s_data     the entry's word of S, in that cycle; s_claim is known early
+    overflow                    one cycle, with the entry, where delta does not fit in 16 bits: no entry is made
     take, begin, follow         controls TAKE, LIST and TRACK, one cycle each, while no element is under way
     list, target, imm           what they say
     offset                      of the tracked list, in rows
@@ -32,8 +32,8 @@ class Tracker(wiring.Component):
     Cost: registers of 16 bits a list, 1 + ceil(kept_elements / 256) block RAMs.
     """
 
-    def __init__(self, config: LiquidConfig) -> None:
-        self.config = config
+    def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:
+        self.config, self.vendor = config, vendor
         address = (config.kept_elements - 1).bit_length()
         super().__init__(
             {
@@ -43,6 +43,7 @@ class Tracker(wiring.Component):
                 "x_write": In(address),
                 "column": In(INDEX),
                 "overflow": Out(1),
+                "s_claim": Out(1),
                 "s_write": Out(1),
                 "s_row": Out(INDEX),
                 "s_data": Out(signed(WORD)),
@@ -63,30 +64,39 @@ class Tracker(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.operands = operands = Ram(self.config.kept_elements)
-        m.submodules.columns = columns = Ram(ENTRIES)
+        m.submodules.operands = operands = Ram(self.config.kept_elements, vendor=self.vendor, registered=True)
+        m.submodules.columns = columns = Ram(ENTRIES, vendor=self.vendor)
 
         threshold, tracked = Signal(WORD - 1), Signal(range(LISTS))
         delta = Signal(signed(WORD + 1))
-        m.d.comb += delta.eq(self.value - operands.read_data.as_signed())
+        value, track, x_write, column = Signal(WORD), Signal(Track), Signal.like(self.x_write), Signal(INDEX)
+        m.d.sync += [
+            delta.eq(self.value - operands.read_data.as_signed()),
+            value.eq(self.value),
+            track.eq(self.track),
+            x_write.eq(self.x_write),
+            column.eq(self.column),
+        ]
         # |delta| > threshold: delta >= threshold + 1, or ~delta >= threshold, which is one sum with a carry.
         sign = delta[-1]
         distance = delta[: WORD - 1] ^ sign.replicate(WORD - 1)
         compared = Signal(WORD + 1)
         m.d.comb += compared.eq(Cat(sign, distance) + Cat(sign, ~threshold))
         fits = delta[-1] == delta[-2]
-        moved = (self.track == Track.MOVED) & fits & compared[-1]
+        tracking = track == Track.MOVED
+        moved = tracking & fits & compared[-1]
         m.d.comb += [
             operands.read_row.eq(self.x_read),
-            operands.write_row.eq(self.x_write),
-            operands.write_data.eq(self.value),
-            operands.write_parts.eq(moved | (self.track == Track.SET)),
-            self.overflow.eq((self.track == Track.MOVED) & ~fits),
+            operands.write_row.eq(x_write),
+            operands.write_data.eq(value),
+            operands.write_parts.eq(moved | (track == Track.SET)),
+            self.overflow.eq(tracking & ~fits),
+            self.s_claim.eq(tracking),
             self.s_write.eq(moved),
             self.s_data.eq(delta),
             columns.read_row.eq(self.index),
             columns.write_row.eq(self.s_row),
-            columns.write_data.eq(self.column),
+            columns.write_data.eq(column),
             columns.write_parts.eq(moved),
             self.column_of.eq(columns.read_data),
         ]
@@ -95,7 +105,6 @@ class Tracker(wiring.Component):
         # element asks for, which is known early, while whether a control instruction is carried out is known late.
         starts = Array(Signal(INDEX, name=f"start_{k}") for k in range(LISTS))
         ends = Array(Signal(INDEX, name=f"end_{k}") for k in range(LISTS))
-        tracking = self.track == Track.MOVED
         which = Mux(tracking, tracked, self.list)
         start, end = Signal(INDEX), Signal(INDEX)
         begins = Signal(INDEX)

@@ -100,7 +100,7 @@ class Scheduler:
         """Slots that the snapshot may not come before."""
         f = i.finish
         ri = r if f.indexed else 0
-        slots = [flight.snapshot + self.lanes + (Timing.SCALE_GAP if f.row_scaled else 0)]
+        slots = [flight.snapshot + self.lanes]
         if f.e_mask & E_S:
             slots.append(flight.tracked + self.lanes + Timing.TRACK)
         reads = (

@@ -52,7 +52,7 @@ def _bar(line: Timeline, phase: Phase, width: int) -> str:
     """A phase's columns of the frame, at least one."""
     per = line.cycles / width
     first = min(int(phase.start / per), width - 1)
-    last = max(first + 1, int(np.ceil((phase.start + phase.cycles) / per)))
+    last = max(first + 1, min(int(np.ceil((phase.start + phase.cycles) / per)), width))
     edges = np.linspace(phase.start, phase.start + phase.cycles, last - first + 1).astype(int)
     marks = []
     for low, high in pairwise(edges):

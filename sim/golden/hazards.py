@@ -90,11 +90,10 @@ class HazardChecker:
                 self._read(pc, self._cell(Space.S, word // lanes, 0), first + k, word % lanes)
 
     def _finish(self, pc: int, i: Instruction, f: Finish, r: int, parity: int, snapshot: int) -> None:
-        apart = self.lanes + (Timing.SCALE_GAP if f.row_scaled else 0)
-        if snapshot - self._snapshot < apart:
+        if snapshot - self._snapshot < self.lanes:
             raise GoldenError(
                 f"hazard at pc {pc}: its snapshot is {snapshot - self._snapshot} slots after the one before, "
-                f"{apart} are needed" + (" to load its scales" if f.row_scaled else "")
+                f"{self.lanes} are needed"
             )
         self._snapshot = snapshot
         if f.track == Track.MOVED:

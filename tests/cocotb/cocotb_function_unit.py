@@ -12,13 +12,13 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from streams import reset
 
 from liquid_accel.compiler import tables
-from liquid_accel.rtl.function_unit import FunctionUnit
 from liquid_accel.rtl.isa import Mode
 from liquid_accel.sim.golden import arithmetic
 
 IDLE = ("s", "table", "mode", "exp2", "host", "host_index", "host_write", "host_write_data")
 EDGES = (-32768, -32767, -32641, -32640, -129, -128, -127, -1, 0, 1, 127, 128, 129, 32639, 32640, 32766, 32767)
 ELEMENTS = 3000
+LATENCY = int(os.environ["FUNCTION_LATENCY"])
 LOWEST = -28000
 
 
@@ -55,7 +55,7 @@ def swept_table(name: str, state_frac_bits: int) -> tables.Table:
 
 
 async def host(dut: Any, words: list[int]) -> None:
-    """Write the tables and read them back: each word one cycle after its index."""
+    """Write the tables and read them back: each word FUNCTION_READ cycles after its index."""
     dut.host.value = 1
     for index, word in enumerate(words):
         dut.host_index.value, dut.host_write_data.value, dut.host_write.value = index, word & 0xFFFF, 1
@@ -63,7 +63,8 @@ async def host(dut: Any, words: list[int]) -> None:
     dut.host_write.value = 0
     for index, word in enumerate(words):
         dut.host_index.value = index
-        await FallingEdge(dut.clk)
+        for _ in range(int(os.environ["FUNCTION_READ"])):
+            await FallingEdge(dut.clk)
         assert int(dut.host_read_data.value) == word & 0xFFFF, f"table word {index}"
     dut.host.value = 0
 
@@ -83,11 +84,11 @@ async def every_input_of_a_function(dut: Any) -> None:
     events = [0] * len(inputs) if clamped is None else np.asarray(clamped).astype(int).tolist()
     dut.table.value, dut.mode.value, dut.exp2.value = 0, int(table.mode), int(name == "rate")
     await FallingEdge(dut.clk)
-    for at in range(len(inputs) + FunctionUnit.latency):
+    for at in range(len(inputs) + LATENCY):
         dut.s.value = (at - 32768) & 0xFFFF
         await ReadOnly()
-        if at >= FunctionUnit.latency:
-            which = at - FunctionUnit.latency
+        if at >= LATENCY:
+            which = at - LATENCY
             found = int(dut.f.value), int(dut.clamped.value)
             assert found == (expected[which], events[which]), f"{name} of {inputs[which]}: f and clamped are {found}"
         await FallingEdge(dut.clk)
@@ -106,7 +107,7 @@ async def every_element_comes_out_after_the_latency(dut: Any) -> None:
     knots = [np.array(words, np.int64) for words, _ in held]
     rises = [arithmetic.rises(k) for k in knots]
     expected: list[tuple[int, int, str]] = []
-    for at in range(ELEMENTS + FunctionUnit.latency):
+    for at in range(ELEMENTS + LATENCY):
         s = rng.choice(EDGES) if rng.random() < 0.2 else rng.randrange(-32768, 32768)
         table = rng.randrange(len(held))
         mode, exp2 = rng.choice(held[table][1]), rng.getrandbits(1)
@@ -117,8 +118,8 @@ async def every_element_comes_out_after_the_latency(dut: Any) -> None:
         what = f"element {at}: {mode.name} of {s} with table {table}{', exp2' if exp2 else ''}"
         expected.append((int(f[0]) & 0xFFFF, 0 if clamped is None else int(clamped[0]), what))
         await ReadOnly()
-        if at >= FunctionUnit.latency:
-            value, event, what = expected[at - FunctionUnit.latency]
+        if at >= LATENCY:
+            value, event, what = expected[at - LATENCY]
             assert int(dut.f.value) == value, f"seed {seed}, {what}: {int(dut.f.value):#06x}, not {value:#06x}"
             assert int(dut.clamped.value) == event, f"seed {seed}, {what}: clamped is not {event}"
         await FallingEdge(dut.clk)

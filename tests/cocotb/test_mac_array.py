@@ -10,4 +10,6 @@ from liquid_accel.rtl.mac import MacArray
 @pytest.mark.parametrize("seed", [1, 2])
 def test_rows_of_products(simulator: str, lanes: int, seed: int) -> None:
     print(f"seed {seed}")
-    run_cocotb(MacArray(lanes), "cocotb_mac_array", simulator, environment={"MAC_SEED": str(seed)}, seed=seed)
+    array = MacArray(lanes)
+    environment = {"MAC_SEED": str(seed), "MAC_LATENCY": str(array.latency)}
+    run_cocotb(array, "cocotb_mac_array", simulator, environment=environment, seed=seed)

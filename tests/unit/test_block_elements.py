@@ -11,7 +11,7 @@ import pytest
 from blocks import simulate, word, words
 
 from liquid_accel.rtl.config import LiquidConfig, preset
-from liquid_accel.rtl.element_pipeline import READ_M, START, ElementPipeline, low_cycles
+from liquid_accel.rtl.element_pipeline import INPUT, READ_M, SUM, ElementPipeline, low_cycles, start_stage
 from liquid_accel.rtl.isa import (
     FINISH_FIELDS_HIGH,
     FINISH_FIELDS_LOW,
@@ -31,6 +31,7 @@ from liquid_accel.sim.golden.rows import RowUnit
 from liquid_accel.sim.golden.state import Frames, State
 
 HALF = (1 << FINISH_HALF_BITS) - 1
+START = start_stage("portable")
 
 
 class Rows:
@@ -131,7 +132,7 @@ def test_rows_pass_the_element_pipeline_at_its_stages(lanes: int, seed: int) -> 
         low, high = (row["finish"].encode() >> half * FINISH_HALF_BITS & HALF for half in range(2))
         for lane in range(lanes):
             driven.setdefault(start + READ_M - START + lane, {})["finish"] = low if lane < low_cycles(lanes) else high
-            driven.setdefault(start - START + lane, {}).update(sum=row["sums"][lane], scale=row["scale"][lane])
+            driven.setdefault(start - START + SUM + lane, {}).update(sum=row["sums"][lane], scale=row["scale"][lane])
             wanted[start - START + Timing.WRITE + lane] = {name: w[lane] for name, w in row["written"].items()}
     last = max(wanted) + 3
     quiet = ("write_v", "write_e", "write_out", "square", "watch", "clamped", "track")
@@ -175,7 +176,7 @@ def test_rows_pass_the_element_pipeline_at_its_stages(lanes: int, seed: int) -> 
                 assert not any(ctx.get(getattr(pipeline, name)) for name in quiet), cycle
             if ctx.get(pipeline.input_take):
                 left.popleft()
-                taken_of[owner(cycle, Timing.READ_A)] += 1
+                taken_of[owner(cycle, INPUT)] += 1
             answers = {
                 "a_data": rows.memory[Space.A][ctx.get(pipeline.a_address)],
                 "b_data": rows.memory[Space.B][ctx.get(pipeline.b_address)],

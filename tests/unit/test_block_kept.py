@@ -9,7 +9,7 @@ from blocks import simulate, word
 
 from liquid_accel.rtl.config import preset
 from liquid_accel.rtl.formats import LOG2_CORRECTION
-from liquid_accel.rtl.isa import Keep, Norm
+from liquid_accel.rtl.isa import Keep, Norm, Timing
 from liquid_accel.rtl.kept_sums import KeptSums
 from liquid_accel.rtl.log_step import LogStep
 from liquid_accel.rtl.norm import ErrorNorm
@@ -37,11 +37,11 @@ def test_kept_sums_are_added_read_and_set_modulo_two_to_the_32(lanes: int) -> No
         driven.setdefault(at + 1, {}).update(row=row, keep=keep)
         for lane in range(lanes):
             given = rng.getrandbits(32) - (1 << 31)
-            driven.setdefault(at + 2 + lane, {})["sum"] = given
+            driven.setdefault(at + 3 + lane, {})["sum"] = given
             total = wrapped(given + (kept[row, lane] if keep in (Keep.ADD, Keep.READ) else 0))
             if keep in (Keep.ADD, Keep.SET):
                 kept[row, lane] = total
-            wanted[at + 2 + lane] = total
+            wanted[at + 4 + lane] = total
 
     async def bench(ctx: Any) -> None:
         for cycle in range(max(wanted) + 1):
@@ -82,7 +82,7 @@ def test_the_norm_is_a_sum_of_clamped_squares_and_the_peak_has_the_largest_lengt
                 await ctx.tick()
             ctx.set(block.square, 0)
             ctx.set(block.watch, 0)
-            await ctx.tick().repeat(2)
+            await ctx.tick().repeat(Timing.NORM)
             assert ctx.get(block.norm) == norm
             assert ctx.get(block.peak).bit_length() == largest.bit_length()
 

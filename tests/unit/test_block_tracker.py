@@ -63,6 +63,8 @@ def test_lists_hold_what_moved(seed: int) -> None:
                 ctx.set(getattr(block, port), given)
             ctx.set(block.x_read, addresses[(at + 1) % len(addresses)])
             entry, overflow = model.element(track, address, value, column)
+            await ctx.tick()
+            assert ctx.get(block.s_claim) == (track == Track.MOVED)
             assert ctx.get(block.overflow) == overflow
             assert ctx.get(block.s_write) == (entry is not None)
             if entry:
@@ -70,8 +72,8 @@ def test_lists_hold_what_moved(seed: int) -> None:
             seen["entries"] += entry is not None
             seen["overflow"] += overflow
             seen["still"] += track == Track.MOVED and entry is None and not overflow
-            await ctx.tick()
         ctx.set(block.track, Track.NONE)
+        await ctx.tick()
 
     async def take(ctx: Any, which: int) -> None:
         imm = rng.getrandbits(16)

@@ -66,10 +66,10 @@ GAP = Timing.SNAPSHOT_TO_STAGE0 + Timing.WRITE + N - 1
         # The second row is read N slots later.
         (row(TO_V), Instruction(op=Op.DOT, x=19, cols=8, last=1), GAP - N),
         (row(Finish(e=3, e_mask=E_S)), row(Finish(), w=3 * N + 1), GAP - 2),
-        # Written at stage 15, read at stages 2, 8 and 9 of a row whose snapshot is 2 slots after the gap.
-        (row(TO_A), row(Finish(a=3, a_sel=AddSource.MEMORY)), 15 - 2 - 1),
-        (row(Finish(e=3, e_mask=E_B)), row(Finish(b=3, sub=1)), 15 - 8 - 1),
-        (row(Finish(e=3, e_mask=E_C)), row(Finish(c=3, c_sel=Factor.MEMORY, c_shift=31)), 15 - 9 - 1),
+        # Written at stage 18, read at stages 1, 10 and 11 of a row whose snapshot is 2 slots after the gap.
+        (row(TO_A), row(Finish(a=3, a_sel=AddSource.MEMORY)), 18 - 1 - 1),
+        (row(Finish(e=3, e_mask=E_B)), row(Finish(b=3, sub=1)), 18 - 10 - 1),
+        (row(Finish(e=3, e_mask=E_C)), row(Finish(c=3, c_sel=Factor.MEMORY, c_shift=31)), 18 - 11 - 1),
         (row(TO_V), control(Control.PLAN), GAP),
         (row(TO_V), control(Control.DECIDE), GAP),
         (row(Finish(norm=Norm.OUT)), control(Control.DECIDE), GAP + Timing.NORM),
@@ -91,12 +91,12 @@ def test_what_comes_a_cycle_too_early_is_found(writer: Instruction, reader: Inst
     hazard(writer, nop(gap - 1), reader, match="hazard at pc 3")
 
 
-def test_snapshots_are_a_row_apart_and_scales_need_more() -> None:
+def test_snapshots_are_a_row_apart() -> None:
     hazard(row(TO_V), row(TO_A, stall=N - 2), match=None)
     hazard(row(TO_V), row(TO_A, stall=N - 3), match=f"snapshot is {N - 1} slots")
-    scaled = Instruction(op=Op.DOT, x=60, cols=N + Timing.SCALE_GAP - 1, last=1, finish=Finish(row_scaled=1))
+    scaled = Instruction(op=Op.DOT, x=60, cols=N - 1, last=1, finish=Finish(row_scaled=1))
     hazard(row(TO_V), scaled, match=None)
-    hazard(row(TO_V), replace(scaled, cols=scaled.cols - 1), match="load its scales")
+    hazard(row(TO_V), replace(scaled, cols=scaled.cols - 1), match=f"snapshot is {N - 1} slots")
 
 
 def test_a_row_that_writes_s_stays_clear_of_the_entries_of_a_tracked_one() -> None:

@@ -10,7 +10,7 @@ from golden_programs import CONFIG, DRAIN, FIRST, N, control, done, frame, heade
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liquid_accel.rtl.isa import Cond, Control, Finish, Instruction, Keep, Op, Space, Status, Timing, Track
+from liquid_accel.rtl.isa import Cond, Control, Finish, Instruction, Keep, Op, Space, Status, Track
 from liquid_accel.sim.golden import GoldenMachine
 
 ROWS_IN, ROWS_OUT = 3, 2  # of a matrix of 12 columns and 8 outputs
@@ -123,7 +123,7 @@ def test_at_threshold_0_a_sparse_product_is_the_dense_one(
         assert counts["skipped"] == ROWS_OUT * (COLS - moved)
         # FRAME, TRACK, LOOP, rows of inputs, TAKE, LOOP, sparse rows, DONE.
         fixed = 6 + 1 + 1 + 1 + 1 + DRAIN + 1
-        assert counts["cycles"] == fixed + ROWS_IN * (N + 1) + ROWS_OUT * (1 + max(moved, N + Timing.SCALE_GAP - 1) + 1)
+        assert counts["cycles"] == fixed + ROWS_IN * (N + 1) + ROWS_OUT * (1 + max(moved, N - 1) + 1)
         last = inputs
 
 
@@ -246,7 +246,7 @@ def test_a_column_that_comes_twice_is_added_twice_and_a_row_takes_the_pointer_on
 
 def test_a_sparse_product_takes_as_long_as_a_row_scaled_row_needs_at_the_least() -> None:
     cost = {}
-    least = N + Timing.SCALE_GAP - 1
+    least = N - 1
     for moved in (0, least, least + 1):
         program = [frame(COLS), *tracked_inputs(0), control(Control.TAKE, list=1)]
         program += [Instruction(op=Op.SPARSE, cols=COLS, w=6, w_load=1, last=1), *done()]

@@ -23,7 +23,6 @@ from liquid_accel.rtl.isa import (
     Finish,
     Instruction,
     Op,
-    Timing,
 )
 
 LAYOUTS = {"mac": MAC_FIELDS, "control": CONTROL_FIELDS, "low": FINISH_FIELDS_LOW, "high": FINISH_FIELDS_HIGH}
@@ -132,8 +131,8 @@ def test_a_code_that_does_not_exist_is_refused(issue: int) -> None:
         (Instruction(op=Op.DOT, cols=64, last=1), 65),
         (Instruction(op=Op.DOT, cols=64), 64),
         (Instruction(op=Op.TERM), 1),
-        (Instruction(op=Op.SPARSE, cols=64), 7 + Timing.SCALE_GAP),
-        (Instruction(op=Op.SPARSE, cols=64, last=1), 8 + Timing.SCALE_GAP),
+        (Instruction(op=Op.SPARSE, cols=64), 7),
+        (Instruction(op=Op.SPARSE, cols=64, last=1), 8),
     ],
 )
 def test_slots_are_columns_and_the_snapshot_and_of_a_sparse_product_what_its_scales_need(
@@ -144,7 +143,7 @@ def test_slots_are_columns_and_the_snapshot_and_of_a_sparse_product_what_its_sca
 
 def test_a_sparse_row_of_any_list_is_far_enough_behind_another_row_to_load_its_scales() -> None:
     for lanes in (4, 8, 16, 32):
-        assert Instruction(op=Op.SPARSE, last=1).slots(lanes) == lanes + Timing.SCALE_GAP
+        assert Instruction(op=Op.SPARSE, last=1).slots(lanes) == lanes
 
 
 def test_the_correction_of_log2_is_at_the_middles_of_64_segments() -> None:

@@ -58,7 +58,8 @@ def simulate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_lanes(simulate: Any, vendor: str) -> None:
-    simulate(MacArray(4, vendor=vendor), "cocotb_mac_array", MAC_SEED=str(SEED))
+    array = MacArray(4, vendor=vendor)
+    simulate(array, "cocotb_mac_array", MAC_SEED=str(SEED), MAC_LATENCY=str(array.latency))
 
 
 # Verilator takes half a minute to build the wider ones, cell by cell; Icarus takes none.
