@@ -42,10 +42,13 @@ def compiler() -> str | None:
     return None
 
 
-def build(rtlil: str, progress: Callable[[str], None] | None = None, loop: str = BUS_LOOP) -> Path:
+def build(
+    rtlil: str, progress: Callable[[str], None] | None = None, loop: str = BUS_LOOP, flags: Sequence[str] = ()
+) -> Path:
     """Return the shared library of the design in `rtlil`, whose top module is called `liquid`, driven by a `loop`.
 
     `loop` is a C++ file beside this one, written over cxxrtl_step.h: it names the top's ports and exports functions.
+    `flags` are given to the compiler behind FLAGS.
     Built where it is missing from the cache; two processes that want the same build it once. `progress` is told, in one
     sentence, when a build begins. Raises `SimulatorBuildError`.
     """
@@ -54,7 +57,7 @@ def build(rtlil: str, progress: Callable[[str], None] | None = None, loop: str =
         raise SimulatorBuildError("the compiled simulation needs a C++ compiler: g++, c++, clang++ or the one in CXX")
     version = _run([cxx, "--version"], Path.cwd()).splitlines()[0]
     sources = [(HERE / name).read_text() for name in (loop, *HEADERS)]
-    parts = [rtlil, yosys_version(), version, platform.machine(), YOSYS_SCRIPT, *FLAGS, *sources]
+    parts = [rtlil, yosys_version(), version, platform.machine(), YOSYS_SCRIPT, *FLAGS, *flags, *sources]
     folder = cache_folder("cxxrtl")
     library = folder / f"{key(parts)}.so"
     if not library.exists():
@@ -62,7 +65,7 @@ def build(rtlil: str, progress: Callable[[str], None] | None = None, loop: str =
             if not library.exists():
                 if progress is not None:
                     progress("compiling the simulation of this design; it is kept for the next time")
-                _compile(rtlil, cxx, HERE / loop, library)
+                _compile(rtlil, [cxx, *FLAGS, *flags], HERE / loop, library)
                 prune(folder, ".so")
     with contextlib.suppress(OSError):  # a cache that may only be read is still of use
         os.utime(library)
@@ -78,7 +81,7 @@ def open_library(path: Path, functions: Mapping[str, tuple[Any, Sequence[Any]]])
     return library
 
 
-def _compile(rtlil: str, cxx: str, loop: Path, library: Path) -> None:
+def _compile(rtlil: str, compile: Sequence[str], loop: Path, library: Path) -> None:
     runtime = yosys_share() / "include/backends/cxxrtl/runtime"
     # Below the cache, so that the rename at the end stays within one file system and is atomic.
     with tempfile.TemporaryDirectory(prefix="build-", dir=library.parent) as name:
@@ -91,7 +94,7 @@ def _compile(rtlil: str, cxx: str, loop: Path, library: Path) -> None:
         settles = FEEDBACK in (folder / "device.h").read_text()
         output = folder / "device.so"
         define = f"-DDEVICE_SETTLES={int(settles)}"
-        _run([cxx, *FLAGS, define, f"-I{runtime}", f"-I{folder}", str(loop), "-o", str(output)], folder)
+        _run([*compile, define, f"-I{runtime}", f"-I{folder}", str(loop), "-o", str(output)], folder)
         output.rename(library)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from liquid_accel.sim.elaborate import run_yosys, yosys_share
 
 CELLS = "ice40/cells_sim.v"
+# For SimulatedChip: tens of thousands of statements of a bit each, which take a compiler too long to optimise further.
+FLAGS = ("-O1",)
 # yosys's model forgets all words where the power goes, and the loop that does it takes yosys hours to unroll. This one
 # has no power to lose; what a part does not define (the output in a cycle that writes, or in standby) is POISON here,
 # so that who relies on it is found out.
