@@ -4,6 +4,8 @@
 # make lint         ruff and mypy alone
 # make bench        liquid networks beside gated ones and other libraries: docs/performance.md; BENCH_ARGS=--quick
 # make fuzz         a million inputs for what takes bytes from outside; FUZZ_ARGS=--inputs 10000 for fewer
+# make fault-injection  a bad wire to a whole simulated chip, and random traffic on its bus: docs/testing.md
+# make gate-level   the netlist for iCE40, simulated, against the golden model
 # make synth-check  cells and clock of the machine on the smallest part
 # make boards       every board's bitstream: docs/boards.md; BOARDS="ulx3s icebreaker", SEEDS=3
 # make checkpoint   train the shipped checkpoints again, from scratch
@@ -22,7 +24,7 @@ export LIQUID_LANES = $(LANES)
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench fuzz synth-check boards checkpoint clean distclean
+.PHONY: demo test lint bench fuzz fault-injection gate-level synth-check boards checkpoint clean distclean
 
 demo: $(VENV)/.installed
 	$(BIN)/liquid demo
@@ -40,6 +42,13 @@ bench: $(VENV)/.installed-bench
 
 fuzz: $(VENV)/.installed-test
 	$(BIN)/python tests/fuzz/run.py $(FUZZ_ARGS)
+
+fault-injection: $(VENV)/.installed-test
+	$(BIN)/python tests/bench/chip_faults.py
+	$(BIN)/python tests/bench/chip_traffic.py
+
+gate-level: $(VENV)/.installed-test
+	$(BIN)/python tests/bench/gate_level.py
 
 synth-check: $(VENV)/.installed-synth
 	$(BIN)/python -m liquid_accel.boards.synth_check
