@@ -63,7 +63,7 @@ def elaborate_mac(lane: MacLane) -> Module:
 MEMORY_PARAMETERS = {
     "REGMODE_A": "OUTREG", "REGMODE_B": "OUTREG", "RESETMODE": "SYNC", "ASYNC_RESET_RELEASE": "SYNC",
     "CSDECODE_A": "0b000", "CSDECODE_B": "0b000", "CLKAMUX": "CLKA", "CLKBMUX": "CLKB",
-    "WRITEMODE_A": "NORMAL", "WRITEMODE_B": "NORMAL", "GSR": "AUTO",
+    "WRITEMODE_A": "NORMAL", "WRITEMODE_B": "NORMAL",
 }  # fmt: skip
 
 
