@@ -83,7 +83,7 @@ class Chip(wiring.Component):
         m = Module()
         device = self.device or Accelerator(self.config, self.vendor, round(self.clock_hz / 1e3))
         m.submodules.accelerator = device
-        m.submodules.link = link = LinkEngine()
+        m.submodules.link = link = LinkEngine(self.vendor)
         m.submodules.lamps = lamps = Lamps(self.clock_hz)
         if self.wire == "uart":
             m.submodules.receiver = receiver = UartReceiver(self.divisor)

@@ -40,7 +40,7 @@ class UartReceiver(wiring.Component):
     """Bytes from a pin. A bit takes `divisor` cycles and is sampled once, in its middle.
 
     rx         the pin
-    received   a byte for one cycle, in the middle of its stop bit; `error` where the stop bit is low
+    received   a byte for one cycle, after the middle of its stop bit; `error` where the stop bit is low
 
     A low that is gone in the middle of the start bit was a glitch. After a framing error (a break, for instance) the
     line has to be high before a new start bit counts. Two clocks may differ by about 4 % at large divisors.
@@ -63,10 +63,11 @@ class UartReceiver(wiring.Component):
             # The edge was seen up to a cycle late.
             middle.eq(count == self.divisor // 2 - 1),
             full.eq(count == self.divisor - 1),
-            received.payload.byte.eq(shift[1:]),
-            received.payload.error.eq(~line),
+            # One shift later than the byte was whole, so that it comes from flip-flops, as does its stop bit.
+            received.payload.byte.eq(shift[:8]),
+            received.payload.error.eq(~shift[8]),
         ]
-        m.d.sync += count.eq(count + 1)
+        m.d.sync += [count.eq(count + 1), received.valid.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += count.eq(0)
@@ -82,7 +83,7 @@ class UartReceiver(wiring.Component):
                 with m.If(full):
                     m.d.sync += [count.eq(0), shift.eq(Cat(shift[1:], line))]
                     with m.If(shift[0]):
-                        m.d.comb += received.valid.eq(1)
+                        m.d.sync += received.valid.eq(1)
                         # The next start bit may begin before this stop bit is over.
                         m.next = "BREAK"
                         with m.If(line):
@@ -108,7 +109,8 @@ class UartTransmitter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         count, full = Signal(range(self.divisor), reset_less=True), Signal()
-        m.d.comb += full.eq(count == self.divisor - 1)
+        # A cycle ahead, so that it comes from a flip-flop.
+        m.d.sync += full.eq(count == self.divisor - 2)
         with m.If(full):
             m.d.sync += count.eq(0)
         with m.Else():
