@@ -76,7 +76,9 @@ class Chip(wiring.Component):
         if wire not in WIRES:
             raise ValueError(f"wire is {wire!r}: one of {', '.join(WIRES)} was expected")
         self.config, self.clock_hz, self.vendor, self.wire, self.device = config, clock_hz, vendor, wire, device
-        self.divisor = baud_divisor(clock_hz, baud) if divisor is None and wire == "uart" else divisor
+        if divisor is None:
+            divisor = baud_divisor(clock_hz, baud) if wire == "uart" else 0
+        self.divisor = divisor
         super().__init__({**WIRES[wire], "activity": Out(1), "error": Out(1), "interrupt": Out(1)})
 
     def elaborate(self, platform: object) -> Module:

@@ -5,7 +5,7 @@ Bytes come and go at most once in 32 cycles, so that a bit a cycle keeps up, and
 costs hundreds of logic cells.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,12 +26,9 @@ class SerialCrc(wiring.Component):
     Cost on iCE40: 32 flip-flops and what feeds them.
     """
 
-    clear: In(1)
-    enable: In(1)
-    drain: In(1)
-    bit: In(1)
-    out: Out(1)
-    middle: Out(1)
+    def __init__(self) -> None:
+        inputs, outputs = ("clear", "enable", "drain", "bit"), ("out", "middle")
+        super().__init__({**dict.fromkeys(inputs, In(1)), **dict.fromkeys(outputs, Out(1))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -62,14 +59,15 @@ class Deframer(wiring.Component):
     `damaged`: a framing error, or a flag right after an escape. Anything but flags counts as a frame.
     """
 
-    listen: In(1)
-    received: In(stream.Signature(RECEIVED, always_ready=True))
-    taken: In(1)
-    flag: Out(1)
-    filled: Out(1)
-    damaged: Out(1)
-    valid: Out(1)
-    bit: Out(1)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "listen": In(1),
+                "received": In(stream.Signature(RECEIVED, always_ready=True)),
+                "taken": In(1),
+                **dict.fromkeys(("flag", "filled", "damaged", "valid", "bit"), Out(1)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -128,9 +126,14 @@ class Framer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+
+        def here(byte: int) -> Value:
+            return Const(byte, 8).bit_select(self.index, 1)
+
         step, last = Signal(), Signal()
         special, escaped = Signal(reset_less=True), Signal()
         instead = Signal()
+        flip = escaped & here(ESCAPE_FLIP)
         # While a byte is shifted out it changes: what it was before the first bit counts.
         with m.If(self.index == 0):
             m.d.sync += special.eq((self.byte == FLAG) | (self.byte == ESCAPE))
@@ -143,13 +146,7 @@ class Framer(wiring.Component):
             self.done.eq(step & last & self.flag),
             self.sent.valid.eq(self.valid),
             self.sent.last.eq(last),
-            self.sent.bit.eq(
-                Mux(
-                    instead,
-                    Mux(self.flag, Const(FLAG, 8).bit_select(self.index, 1), Const(ESCAPE, 8).bit_select(self.index, 1)),
-                    self.byte[0] ^ (escaped & Const(ESCAPE_FLIP, 8).bit_select(self.index, 1)),
-                )
-            ),
+            self.sent.bit.eq(Mux(instead, Mux(self.flag, here(FLAG), here(ESCAPE)), self.byte[0] ^ flip)),
         ]
         with m.If(step & last):
             m.d.sync += escaped.eq(instead & ~self.flag)
