@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,17 +26,24 @@ class Core(wiring.Component):
     run, idle, starved, illegal   see Sequencer
     host_*              a word of a memory: space, address; write in one cycle, or read with data HOST_READ_CYCLES after
                         the address; only while `idle`
+    near                with `gate_clock`: high with host_write, and while a memory's word is read
     in_room, out_level  of the FIFOs
+    active              high while lanes, element pipeline and tracker are clocked
+
+    With `gate_clock` lanes, element pipeline and tracker have their clock enabled only from a frame's beginning until
+    the next frame is waited for, and while the host asks for something: same cycles, same words, less power.
     """
 
-    def __init__(self, config: LiquidConfig, vendor: str = "portable") -> None:
-        self.config, self.vendor = config, vendor
+    def __init__(self, config: LiquidConfig, vendor: str = "portable", gate_clock: bool = False) -> None:
+        self.config, self.vendor, self.gate_clock = config, vendor, gate_clock
         level = range(config.fifo_words + 1)
         super().__init__(
             {
                 "frames": In(stream.Signature(16)),
                 "results": Out(stream.Signature(16)),
                 "run": In(1),
+                "near": In(1),
+                "active": Out(1),
                 "idle": Out(1),
                 "starved": Out(1),
                 "illegal": Out(1),
@@ -54,8 +61,7 @@ class Core(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.sequencer = sequencer = Sequencer(config, self.vendor)
-        m.submodules.lanes = lanes = LanePath(config, self.vendor)
-        m.submodules.elements = elements = ElementPipeline(config, self.vendor)
+        lanes, elements = LanePath(config, self.vendor), ElementPipeline(config, self.vendor)
         m.submodules.controller = controller = StepController()
         m.submodules.norm = norm = ErrorNorm(self.vendor)
         m.submodules.counters = counters = Counters()
@@ -63,8 +69,15 @@ class Core(wiring.Component):
         m.submodules.fifo_out = fifo_out = Fifo(config.fifo_words)
 
         tracker = Tracker(config, self.vendor) if config.column_skip else None
+        # Between two frames nothing is under way in them: with their clock disabled they are as they were left.
+        m.d.comb += self.active.eq(~sequencer.idle | self.near if self.gate_clock else 1)
+        gate = EnableInserter(self.active) if self.gate_clock else (lambda block: block)
+        m.submodules.lanes, m.submodules.elements = gate(lanes), gate(elements)
+        m.d.comb += lanes.enable.eq(self.active)
+        started = Signal()
+        m.d.sync += started.eq(sequencer.frame_start)
         if tracker is not None:
-            m.submodules.tracker = tracker
+            m.submodules.tracker = gate(tracker)
             self._track(m, tracker, sequencer, elements)
 
         # ---- Memories
@@ -229,7 +242,7 @@ class Core(wiring.Component):
             sequencer.hand_on.eq(lanes.start),
             lanes.slot.eq(sequencer.slot),
             # What an abort left in the sums is gone before the first product.
-            lanes.clear.eq(sequencer.frame_start),
+            lanes.clear.eq(started),
             lanes.vector_data.eq(vector.read_data),
             lanes.weight_data.eq(weights.read_data),
             lanes.scalar_data.eq(element_memories[Space.S].read_data),

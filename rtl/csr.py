@@ -39,7 +39,8 @@ class RegisterBlock(wiring.Component):
     three cycles. A request is taken in its second cycle at the earliest: one in two cycles.
 
     Every address answers: one without a register, and a word that no memory has, reads 0, ignores writes and is told
-    by STATUS. `request.ready` waits for the response before it to be taken. `clock_khz` is what CLOCK_KHZ reads as.
+    by STATUS. `request.ready` waits for the response before it to be taken. `near` is high in the cycle in which a
+    request is taken, among others, and comes from a register. `clock_khz` is what CLOCK_KHZ reads as.
     """
 
     def __init__(self, config: LiquidConfig, clock_khz: int = 0) -> None:
@@ -59,6 +60,7 @@ class RegisterBlock(wiring.Component):
                 "illegal": In(1),
                 "in_room": In(level),
                 "out_level": In(level),
+                "near": Out(1),
                 "host_space": Out(4),
                 "host_address": Out(HOST_ADDRESS),
                 "host_write": Out(1),
@@ -106,6 +108,7 @@ class RegisterBlock(wiring.Component):
                 with m.Case(kind):
                     m.d.sync += inside.eq(address[exact_log2(words) :] == 0)
         m.d.comb += [
+            self.near.eq(seen | (waiting != 0)),
             self.run.eq(run),
             self.abort.eq(abort),
             self.host_space.eq(space),

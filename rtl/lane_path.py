@@ -36,6 +36,7 @@ class LanePath(wiring.Component):
     vector_data, weight_data      1 + `read_cycles` of the vendor after the slot
     scalar_data                   two cycles after the slot: S is read in one
     clear                         zeroes the sums between two rows
+    enable                        of the clock, for the lanes' vendor blocks
     host, host_part, element      while nothing is under way: a word of V's row for the host
     start                         high 3 - `read_cycles` cycles after a snapshot's slot: a finish word whose address
                                   changes in the next cycle is there four cycles after the slot
@@ -54,6 +55,7 @@ class LanePath(wiring.Component):
                 "weight_data": In(config.weight_bits * config.lanes),
                 "scalar_data": In(signed(WORD)),
                 "clear": In(1),
+                "enable": In(1, init=1),
                 "host": In(1),
                 "host_part": In(range(config.lanes)),
                 "element": Out(WORD),
@@ -91,6 +93,7 @@ class LanePath(wiring.Component):
             array.take.eq(settle.product),
             array.clear.eq(settle.snapshot | self.clear),
             self.start.eq(slots[3 - reading].snapshot),
+            array.enable.eq(self.enable),
         ]
 
         sums = Signal(ACCUMULATOR * lanes)

@@ -15,8 +15,8 @@ class MacLane(wiring.Component):
     """sum += a * b, 16 x 16 bits signed into 32 bits that never wrap (the compiler holds a bound).
 
     Operands are registered, then the product: `take` and `clear` belong to the product two cycles after its operands.
-    `clear` (without `take`) zeroes the sum. Latency from operands to `sum`: 3 cycles. Cost: one multiplier with its
-    registers.
+    `clear` (without `take`) zeroes the sum. `enable` is the clock's, for a vendor's block, which an EnableInserter
+    around the lane does not reach. Latency from operands to `sum`: 3 cycles. Cost: one multiplier with its registers.
     """
 
     latency = 3
@@ -29,6 +29,7 @@ class MacLane(wiring.Component):
                 "b": In(signed(WORD)),
                 "take": In(1),
                 "clear": In(1),
+                "enable": In(1, init=1),
                 "sum": Out(signed(ACCUMULATOR)),
             }
         )
@@ -65,7 +66,7 @@ class MacArray(wiring.Component):
 
     weights    lanes x 8 bits signed      row    lanes x 16 bits signed      use_row   which of the two
     broadcast  16 bits signed             take, clear as in MacLane, common to all lanes, `latency` - 1 cycles after
-                                          the operands
+                                          the operands; enable
 
     Operands out of memories without an output register are registered behind the choice, where it costs nothing on
     iCE40: a look-up table and a register share a cell.
@@ -82,6 +83,7 @@ class MacArray(wiring.Component):
                 "broadcast": In(signed(WORD)),
                 "take": In(1),
                 "clear": In(1),
+                "enable": In(1, init=1),
                 "sums": Out(data.ArrayLayout(signed(ACCUMULATOR), lanes)),
             }
         )
@@ -103,6 +105,7 @@ class MacArray(wiring.Component):
                 lane.a.eq(broadcast),
                 lane.take.eq(self.take),
                 lane.clear.eq(self.clear),
+                lane.enable.eq(self.enable),
                 self.sums[index].eq(lane.sum),
             ]
         return m

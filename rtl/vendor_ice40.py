@@ -38,7 +38,7 @@ def elaborate_mac16(lane: MacLane) -> Module:
     m.d.comb += hold.eq(~(lane.take | lane.clear))
     zero16, zero = C(0, 16), C(0, 1)
     ports = {
-        "i_CLK": ClockSignal(), "i_CE": C(1, 1), "i_A": lane.a, "i_B": lane.b, "i_C": zero16, "i_D": zero16,
+        "i_CLK": ClockSignal(), "i_CE": lane.enable, "i_A": lane.a, "i_B": lane.b, "i_C": zero16, "i_D": zero16,
         "i_OLOADTOP": lane.clear, "i_OLOADBOT": lane.clear, "i_OHOLDTOP": hold, "i_OHOLDBOT": hold,
         "o_O": lane.sum,
     }  # fmt: skip

@@ -80,6 +80,7 @@ async def rows_sum_what_was_taken(dut: Any) -> None:
     dut._log.info("seed %d", seed)
     rng, lanes = random.Random(seed), len(dut.sums) // 32
     cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+    dut.enable.value = 1
     await reset(dut, idle=IDLE)
     # `reset` ends in the first cycle without reset, in which nothing is taken.
     behind = int(os.environ["MAC_LATENCY"]) - 1

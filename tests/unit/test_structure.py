@@ -153,3 +153,38 @@ def test_every_source_file_names_its_licence() -> None:
 def test_files_stay_short() -> None:
     long = {str(p.relative_to(ROOT)): n for p in MODULES.values() if (n := len(p.read_text().splitlines())) > 400}
     assert not long, f"past 400 lines, each a place to cut: {long}"
+
+
+# What takes a signal from one clock to another, or makes a clock, and where each may stand: pins, resets, a board's
+# clock, and the simulator that drives one. Everything else is in one domain.
+CROSSINGS = {
+    "rtl/crossing.py": {"FFSynchronizer"},
+    "rtl/reset.py": {"ClockDomain", "ClockSignal", "ResetSynchronizer"},
+    "rtl/vendor_ice40.py": {"ClockSignal"},
+    "rtl/vendor_ecp5.py": {"ClockSignal", "ResetSignal"},
+    "rtl/vendor_gowin.py": {"ClockSignal", "ResetSignal"},
+    # A module in Verilog, handed the clock.
+    "rtl/axi_lite.py": {"ClockSignal", "ResetSignal"},
+    "rtl/wishbone.py": {"ClockSignal", "ResetSignal"},
+    "boards/clocking.py": {"ClockDomain", "ClockSignal", "ResetSignal"},
+    "sim/pysim.py": {"ClockDomain"},
+}
+CLOCKED = (
+    "FFSynchronizer", "AsyncFFSynchronizer", "ResetSynchronizer", "PulseSynchronizer", "AsyncFIFO", "AsyncFIFOBuffered",
+    "ClockDomain", "ClockSignal", "ResetSignal", "DomainRenamer",
+)  # fmt: skip
+
+
+def test_clocks_are_crossed_and_made_only_where_it_is_said() -> None:
+    wrong = []
+    for path in (p for folder in ("rtl", "sim", "boards") for p in sorted((ROOT / folder).rglob("*.py"))):
+        name, tree = path.relative_to(ROOT).as_posix(), ast.parse(path.read_text())
+        used = {node.id if isinstance(node, ast.Name) else node.attr for node in ast.walk(tree)
+                if isinstance(node, ast.Name | ast.Attribute)}  # fmt: skip
+        wrong += [f"{name} uses {what}" for what in sorted(used & set(CLOCKED) - CROSSINGS.get(name, set()))]
+        # m.d.sync and m.d.comb are all there is outside of those files.
+        domains = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+                   and isinstance(node.value, ast.Attribute) and node.value.attr == "d"}  # fmt: skip
+        if name not in CROSSINGS:
+            wrong += [f"{name} is in domain {domain}" for domain in sorted(domains - {"sync", "comb"})]
+    assert not wrong, "\n".join(wrong)
