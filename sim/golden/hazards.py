@@ -30,7 +30,6 @@ class HazardChecker:
         self._tracked = _LONG_AGO  # slot of the last snapshot of a tracked row
         self._listed = _LONG_AGO  # first cycle in which the entries of all tracked rows are in their list
         self._pushed = _LONG_AGO  # the same for words to the output FIFO
-        self._framed = _LONG_AGO  # the same for rows that a new frame's header or counters would disturb
 
     def issue(self, pc: int, i: Instruction, r: int, parity: int, cost: int, taken: tuple[int, int] = (0, 0)) -> None:
         """One executed instruction at loop index r and parity (before it), which took `cost` cycles with its stall.
@@ -69,7 +68,7 @@ class HazardChecker:
             Control.DONE: max(self._drained, self._listed),
             **dict.fromkeys((Control.TAKE, Control.LIST, Control.TRACK), self._listed),
             **dict.fromkeys((Control.EMIT, Control.ROOM), self._pushed),
-            Control.FRAME: self._framed,
+            Control.FRAME: self._drained,
         }
         ready = waits.get(i.control, _LONG_AGO)
         if first < ready:
@@ -130,6 +129,3 @@ class HazardChecker:
             self._settled = drained + Timing.NORM
         if f.out:
             self._pushed = drained + 1  # a control instruction takes effect when it is loaded
-        header = f.source or f.a_sel == AddSource.LOG_DT or f.c_sel == Factor.POOL
-        if header or not (f.quiet_pre and f.quiet_post):
-            self._framed = drained

@@ -133,13 +133,14 @@ def test_a_sparse_product_reads_its_entries_after_they_are_written_and_waits_for
     hazard(row(TO_V), control(Control.NOP), sparse, match=None)
 
 
-def test_a_new_frame_waits_for_rows_that_could_count_in_it() -> None:
+def test_a_new_frame_waits_until_every_row_is_written() -> None:
     frames = [header(dt=100), header(dt=100)]
     late = [control(Control.DONE, stall=2), row(Finish(out=1)), control(Control.JUMP)]
     hazard(*late, match="FRAME", frames=frames)
     hazard(*late[:2], control(Control.JUMP, stall=GAP), match=None, frames=frames)
     quiet = row(Finish(out=1, quiet_pre=1, quiet_post=1))
-    hazard(replace(late[0], stall=DRAIN), quiet, late[2], match=None, frames=frames)
+    hazard(replace(late[0], stall=DRAIN), quiet, late[2], match="FRAME", frames=frames)
+    hazard(replace(late[0], stall=DRAIN), quiet, replace(late[2], stall=GAP), match=None, frames=frames)
 
 
 def test_hazards_are_checked_on_one_sequence() -> None:
