@@ -5,7 +5,6 @@
 # make bench        liquid networks beside gated ones and other libraries: docs/performance.md; BENCH_ARGS=--quick
 # make fuzz         a million inputs for what takes bytes from outside; FUZZ_ARGS=--inputs 10000 for fewer
 # make fault-injection  a bad wire to a whole simulated chip, and random traffic on its bus: docs/testing.md
-# make gate-level   the netlist for iCE40, simulated, against the golden model
 # make synth-check  cells and clock of the machine on the smallest part
 # make boards       every board's bitstream: docs/boards.md; BOARDS="ulx3s icebreaker", SEEDS=3
 # make checkpoint   train the shipped checkpoints again, from scratch
@@ -24,7 +23,7 @@ export LIQUID_LANES = $(LANES)
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench fuzz fault-injection gate-level synth-check boards checkpoint clean distclean
+.PHONY: demo test lint bench fuzz fault-injection synth-check boards checkpoint clean distclean
 
 demo: $(VENV)/.installed
 	$(BIN)/liquid demo
@@ -46,9 +45,6 @@ fuzz: $(VENV)/.installed-test
 fault-injection: $(VENV)/.installed-test
 	$(BIN)/python tests/bench/chip_faults.py
 	$(BIN)/python tests/bench/chip_traffic.py
-
-gate-level: $(VENV)/.installed-test
-	$(BIN)/python tests/bench/gate_level.py
 
 synth-check: $(VENV)/.installed-synth
 	$(BIN)/python -m liquid_accel.boards.synth_check

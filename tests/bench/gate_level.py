@@ -5,7 +5,7 @@
 
 The netlist of the whole chip, UART included, with yosys's models of its cells (liquid_accel.sim.netlist), is simulated;
 the driver loads a small network over the UART and runs sequences, states and steps included. Exit status 1 where any
-word differs from the golden model's. Synthesis takes about a minute, compiling the simulation some minutes, once.
+word differs from the golden model's. Compiling the simulation takes long, and has not been seen to end yet.
 """
 
 import argparse
