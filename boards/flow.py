@@ -39,12 +39,7 @@ def synthesise(part: Part, folder: Path, clock_mhz: float) -> None:
 
     def work() -> None:
         (folder / "top.ys").write_text(script)
-        try:
-            tools.run(tools.YOSYS, ["-q", "-s", "top.ys"], folder, "yosys.log")
-        except tools.ToolError:
-            # The ABC9 of this yosys ends without a word on some designs; the older mapper takes them, at lower clocks.
-            (folder / "top.ys").write_text(re.sub(r"^(synth_\w+)", r"\1 -noabc9", script, flags=re.MULTILINE))
-            tools.run(tools.YOSYS, ["-q", "-s", "top.ys"], folder, "yosys.log")
+        tools.run(tools.YOSYS, ["-q", "-s", "top.ys"], folder, "yosys.log")
 
     tools.once(folder, "netlist", key, ["top.json"], work)
 
