@@ -95,7 +95,7 @@ def test_the_whole_machine(simulate: Any, lanes: int, tmp_path: Path) -> None:
 # ---- After synthesis -----------------------------------------------------------------------------------------
 
 LANES = 2
-INPUTS = {"A": "broadcast", "OLOADTOP": "clear", "OLOADBOT": "clear", "CLK": "clk"}
+INPUTS = {"CE": "enable", "OLOADTOP": "clear", "OLOADBOT": "clear", "CLK": "clk"}
 ZERO = (
     "C D AHOLD BHOLD CHOLD DHOLD IRSTTOP IRSTBOT ORSTTOP ORSTBOT ADDSUBTOP ADDSUBBOT CI ACCUMCI SIGNEXTIN".split()
 )
@@ -123,15 +123,18 @@ def test_synthesis_leaves_the_pins_of_a_lane_alone(netlist: Any) -> None:
     cells = [cell["connections"] for cell in netlist["cells"].values() if cell["type"] == "SB_MAC16"]
     logic = [cell for cell in netlist["cells"].values() if cell["type"] == "SB_LUT4"]
     driven = {bit for cell in logic for bit in cell["connections"]["O"]}
+    registers = [cell["connections"] for cell in netlist["cells"].values() if cell["type"].startswith("SB_DFF")]
+    before = {cell["Q"][0]: cell["D"][0] for cell in registers}
     sums = []
     for pins in cells:
         for pin, port in INPUTS.items():
             assert pins[pin] == ports[port], pin
         for pin in ZERO:
             assert set(pins[pin]) == {"0"}, pin
-        assert pins["CE"] == ["1"]
-        # The other operand and the hold come from logic, the latter from the same cell for both halves.
-        assert set(pins["B"]) <= driven
+        # Operands are registered before the block; the second, and the hold, come from logic, the latter from the same
+        # cell for both halves.
+        assert [before[bit] for bit in pins["A"]] == ports["broadcast"]
+        assert {before[bit] for bit in pins["B"]} <= driven
         assert pins["OHOLDTOP"] == pins["OHOLDBOT"]
         assert set(pins["OHOLDTOP"]) <= driven
         sums += pins["O"]
