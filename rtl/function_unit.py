@@ -99,7 +99,7 @@ class FunctionUnit(wiring.Component):
         base3, base4 = Signal(signed(WORD + 1)), Signal(signed(WORD + 1))
         conditional_sum(m, "base", Mux(identity3, 0, y0), s3.as_signed(), tail3, base3, self.vendor)
         m.d.sync += base4.eq(base3)
-        m.submodules.multiplier = multiplier = Multiplier(DELTA, 8, self.vendor)
+        m.submodules.multiplier = multiplier = Multiplier(DELTA, 8, self.vendor, first=2)
         m.d.comb += [multiplier.a.eq(Mux(flat3, 0, y1 - y0)), multiplier.b.eq(within3)]
 
         # Stage 4: the other half by symmetry, -x or 1 - x, of base and product each by itself: -x = ~x + 1.

@@ -67,7 +67,7 @@ class GateUnit(wiring.Component):
             with m.Case(Factor.STEP):
                 m.d.comb += mantissa.eq(self.step[:FLOAT_MANTISSA_BITS])
         k = Cat(mantissa, Const(1, 1))
-        m.submodules.multiplier = multiplier = Multiplier(WORD + 1, MANTISSA, self.vendor, split=True)
+        m.submodules.multiplier = multiplier = Multiplier(WORD + 1, MANTISSA, self.vendor, first=5)
         amount, negative = shift_amount(m, self.shift, exponent, "gate_shift")
         amount2, amount3, negative2 = Signal(5), Signal(5), Signal()
         m.d.comb += [multiplier.a.eq(d1), multiplier.b.eq(k)]

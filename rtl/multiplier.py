@@ -68,14 +68,15 @@ class Multiplier(wiring.Component):
 
     a       `width` bits, signed            product   `width` + `rows` bits, signed
     b       `rows` bits, unsigned
-    split   where the first register is: before the product, or behind the rows of b's lower half
+    first   rows of b, the lowest, that are added in the first cycle, behind whatever logic the operands come from; the
+            others follow in the second. The portable and the iCE40 version alone
     vendor  "ecp5" and "gowin": one DSP block with its input and output registers; else in fabric, as RowMultiplier
     """
 
     latency = 2
 
-    def __init__(self, width: int, rows: int, vendor: str = "portable", split: bool = False) -> None:
-        self.width, self.rows, self.vendor, self.split = width, rows, vendor, split
+    def __init__(self, width: int, rows: int, vendor: str = "portable", first: int = 0) -> None:
+        self.width, self.rows, self.vendor, self.first = width, rows, vendor, first
         super().__init__({"a": In(signed(width)), "b": In(rows), "product": Out(signed(width + rows))})
 
     def elaborate(self, platform: object) -> Module:
@@ -87,16 +88,16 @@ class Multiplier(wiring.Component):
                 from .vendor_gowin import multiply
             m.d.comb += self.product.eq(multiply(m, "block", self.a, self.b))
             return m
-        low = self.rows // 2 if self.split else 0
+        low = self.first
         a1, b1 = Signal(signed(self.width)), Signal(self.rows - low)
         m.d.sync += [a1.eq(self.a), b1.eq(self.b[low:])]
         m.submodules.high = high = RowMultiplier(self.width, self.rows - low, self.vendor)
         m.d.comb += [high.a.eq(a1), high.b.eq(b1)]
-        if not self.split:
+        if not low:
             m.d.sync += self.product.eq(high.total)
             return m
-        m.submodules.low = first = RowMultiplier(self.width, low, self.vendor)
-        partial = Signal(signed(len(first.total)))
-        m.d.comb += [first.a.eq(self.a), first.b.eq(self.b[:low]), high.start.eq(partial[low:])]
-        m.d.sync += [partial.eq(first.total), self.product.eq(Cat(partial[:low], high.total))]
+        m.submodules.low = lowest = RowMultiplier(self.width, low, self.vendor)
+        partial = Signal(signed(len(lowest.total)))
+        m.d.comb += [lowest.a.eq(self.a), lowest.b.eq(self.b[:low]), high.start.eq(partial[low:])]
+        m.d.sync += [partial.eq(lowest.total), self.product.eq(Cat(partial[:low], high.total))]
         return m

@@ -54,7 +54,7 @@ class ErrorNorm(wiring.Component):
         with m.Else():
             m.d.comb += [y.eq(magnitude), large.eq(beyond | magnitude[WIDTH : WIDTH + NORM_CHANGE_SHIFT].any())]
         clipped = Mux(large, NORM_CLAMP, y)
-        m.submodules.multiplier = multiplier = Multiplier(WIDTH + 1, WIDTH, self.vendor)
+        m.submodules.multiplier = multiplier = Multiplier(WIDTH + 1, WIDTH, self.vendor, first=3)
         m.d.comb += [multiplier.a.eq(clipped), multiplier.b.eq(clipped)]
 
         with m.If(self.clear):
