@@ -106,7 +106,7 @@ PRESETS: dict[str, LiquidConfig] = {
         lanes=4, vector_rows=64, weight_words=1024, add_elements=128, base_elements=64, gate_elements=64
     ),
     # iCE40UP5K: 8 DSPs, 30 block RAMs, weights in the four SPRAMs. With its link it fills the part, so that boards
-    # carry no kept sums; with them the machine fits alone, for a system that has a bus of its own.
+    # carry no kept sums; with them it is past the part (boards/synth_check.py), and for larger ones.
     "up5k": LiquidConfig(base_elements=512, kept_elements=0),
     "up5k-skip": LiquidConfig(),
     "ecp5": LiquidConfig(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The whole 8-lane accelerator fits the smallest part, with column skipping and without: cells after packing."""
+"""The whole 8-lane accelerator on the smallest part, with column skipping and without: cells after packing."""
 
 import pytest
 
@@ -23,6 +23,11 @@ def test_the_accelerator_is_within_its_cell_bounds(machine: synth_check.Machine,
     # Eight lanes in eight DSPs, the weights in all four SPRAMs: the bounds are not met by leaving something out.
     assert cells["ICESTORM_DSP"] == 8
     assert cells["ICESTORM_SPRAM"] == 4
+
+
+def test_a_board_has_room_for_its_machine() -> None:
+    assert MACHINES["plain"].fits
+    assert not MACHINES["skipping"].fits  # where it does again, it is to be placed, and the documents say so
 
 
 def test_a_cell_past_its_bound_is_named() -> None:
