@@ -145,10 +145,6 @@ def ecp5_part(size: str, package: str, speed: int, *pack_arguments: str) -> Part
     return Part(ECP5, f"LFE5U-{size}F-{speed}{package}", arguments, pack_arguments)
 
 
-# The 25F has 56 block RAMs: one too few for 64k weights, kept sums and the link together.
-ECP5_CHANGES: dict[str, dict[str, int]] = {"25": {"kept_elements": 0}, "85": {}}
-
-
 def _gowin_part(name: str, device: str) -> Part:
     return Part(GOWIN, name, ("--device", name, "--vopt", f"family={device}"), ("-d", device))
 

@@ -11,7 +11,7 @@ from amaranth_boards.resources import UARTResource
 
 from liquid_accel.boards.board import Board, Loader, Pin
 from liquid_accel.boards.clocking import ECP5
-from liquid_accel.boards.family import ECP5_CHANGES, ecp5_part
+from liquid_accel.boards.family import ecp5_part
 
 EXTRA = [
     UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP")),
@@ -42,7 +42,6 @@ def _board(name: str, size: str, platform: type) -> Board:
         clock="clk",
         clock_mhz=100,
         preset="ecp5",
-        changes=ECP5_CHANGES[size],
         rx=Pin("uart", part="rx"),
         tx=Pin("uart", part="tx"),
         activity=Pin("rgb_led", part="g"),

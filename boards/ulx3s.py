@@ -6,7 +6,7 @@ from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_85F_Platform
 
 from liquid_accel.boards.board import Board, Loader, Pin
 from liquid_accel.boards.clocking import ECP5
-from liquid_accel.boards.family import ECP5_CHANGES, ecp5_part
+from liquid_accel.boards.family import ecp5_part
 
 # Header pin 0+, and the pin that keeps the board's ESP32 from pulling the FPGA's reset while it is high.
 EXTRA = [
@@ -37,7 +37,6 @@ def _board(name: str, size: str, platform: type) -> Board:
         clock="clk25",
         clock_mhz=100,
         preset="ecp5",
-        changes=ECP5_CHANGES[size],
         rx=Pin("uart", part="rx"),
         tx=Pin("uart", part="tx"),
         activity=Pin("led", 0),

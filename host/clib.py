@@ -10,7 +10,7 @@ from pathlib import Path
 from liquid_accel.image import Image
 from liquid_accel.rtl import formats, isa, link, registers
 
-SOURCES = ("liquid.h", "liquid.c", "example_posix.c")
+SOURCES = ("liquid.h", "liquid.c", "liquid_link.h", "liquid_link.c", "example_posix.c")
 REGISTERS, MODEL_HEADER, MODEL = "liquid_registers.h", "model.h", "model.c"
 LICENCE = "/* SPDX-License-Identifier: BSD-2-Clause */"
 NUMBERS_A_LINE = 10
@@ -60,12 +60,11 @@ def _link() -> Iterator[tuple[str, int]]:
         yield f"LINK_{name.removeprefix('LINK_')}", getattr(link, name)
     yield from ((f"LINK_{code.name}", int(code)) for code in link.Code)
     for what, fields in (("OPERATION", link.OPERATION_FIELDS), ("STATUS", link.STATUS_FIELDS)):
-        low = 0
+        lows = link.field_lows(fields)
         for field, width in fields:
             if not field.startswith("unused"):
-                yield f"LINK_{what}_{field.upper()}_LOW", low
+                yield f"LINK_{what}_{field.upper()}_LOW", lows[field]
                 yield f"LINK_{what}_{field.upper()}_MASK", (1 << width) - 1
-            low += width
 
 
 def _streams() -> Iterator[tuple[str, int]]:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """AXI4-Lite in front of the accelerator's register bus, for systems built outside this project."""
 
-from amaranth import Instance, Module, Signal
-from amaranth.hdl import ClockSignal, ResetSignal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from liquid_accel.rtl.csr import REQUEST
+from liquid_accel.rtl.named_accelerator import named_accelerator
 from liquid_accel.rtl.transport import ADDRESS_BITS, WORD_BITS
 
 DATA_WIDTH = 32
@@ -143,16 +143,5 @@ class AcceleratorAxiLite(wiring.Component):
         m = Module()
         m.submodules.bridge = bridge = AxiLiteBridge()
         wiring.connect(m, wiring.flipped(self.bus), bridge.bus)
-        m.submodules.accelerator = Instance(
-            "accelerator",
-            i_clk=ClockSignal(),
-            i_rst=ResetSignal(),
-            i_request__valid=bridge.request.valid,
-            i_request__payload=bridge.request.payload,
-            o_request__ready=bridge.request.ready,
-            o_response__valid=bridge.response.valid,
-            o_response__payload=bridge.response.payload,
-            i_response__ready=bridge.response.ready,
-            o_interrupt=self.interrupt,
-        )
+        m.submodules.accelerator = named_accelerator(bridge.request, bridge.response, self.interrupt)
         return m

@@ -100,6 +100,9 @@ class LiquidConfig:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
 
+_ECP5 = LiquidConfig(
+    lanes=16, weight_words=4096, add_elements=1024, base_elements=512, gate_elements=512, tables=8, kept_elements=0
+)
 PRESETS: dict[str, LiquidConfig] = {
     # Smallest that elaborates everything.
     "test": LiquidConfig(
@@ -109,15 +112,9 @@ PRESETS: dict[str, LiquidConfig] = {
     # carry no kept sums; with them it is past the part (boards/synth_check.py), and for larger ones.
     "up5k": LiquidConfig(base_elements=512, kept_elements=0),
     "up5k-skip": LiquidConfig(),
-    "ecp5": LiquidConfig(
-        lanes=16,
-        weight_words=4096,
-        add_elements=1024,
-        base_elements=512,
-        gate_elements=512,
-        tables=8,
-        kept_elements=512,
-    ),
+    # ECP5: 65,536 weights. With kept sums the mapper of yosys ends on the whole chip without a word.
+    "ecp5": _ECP5,
+    "ecp5-skip": replace(_ECP5, kept_elements=512),
     "gowin": LiquidConfig(weight_words=4096, tables=8),
     "max": LiquidConfig(
         lanes=32,
@@ -132,7 +129,7 @@ PRESETS: dict[str, LiquidConfig] = {
 
 
 # The preset with kept sums that stands for one without them where columns are to be skipped.
-SKIPPING = {"up5k": "up5k-skip"}
+SKIPPING = {"up5k": "up5k-skip", "ecp5": "ecp5-skip"}
 
 
 def preset(name: str, **changes: int) -> LiquidConfig:

@@ -24,6 +24,17 @@ OPERATION_FIELDS = (("address", 8), ("count", 7), ("write", 1))
 # A response's second word.
 STATUS_FIELDS = (("code", 3), ("interrupt", 1), ("unused", 4), ("count", 7), ("unused_high", 1))
 
+
+
+def field_lows(fields: tuple[tuple[str, int], ...]) -> dict[str, int]:
+    """The lowest bit of each field."""
+    lows, low = {}, 0
+    for name, width in fields:
+        lows[name] = low
+        low += width
+    return lows
+
+
 MIN_DIVISOR = 4  # clock cycles a bit of the UART
 DEFAULT_BAUD = 1_000_000
 SPI_CLOCK_RATIO = 8  # clock cycles a period of the SPI clock, at least

@@ -2,15 +2,24 @@
 """The device's end of the link (docs/link.md): receive, check, carry out, answer."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from .csr import REQUEST
 from .framing import Deframer, Framer, SerialCrc
-from .link import CRC_RESIDUE, CRC_WORDS, LINK_VERSION, REQUEST_WORDS, RESPONSE_WORDS, WAIT_UNIT, Code
+from .link import (
+    CRC_RESIDUE,
+    CRC_WORDS,
+    LINK_VERSION,
+    OPERATION_FIELDS,
+    REQUEST_WORDS,
+    RESPONSE_WORDS,
+    WAIT_UNIT,
+    Code,
+)  # fmt: skip
 from .one_hot import OneHot
-from .transport import WORD_BITS
+from .transport import ADDRESS_BITS, WORD_BITS
 from .uart import RECEIVED, SENT
 
 HALF = 128  # words of the buffer's lower half, for a request; the upper holds what the last one was answered
@@ -20,7 +29,8 @@ LENGTH_INIT = -(MOST - REQUEST_WORDS) & 0xFF
 # The place before the first: in the lower half the tag, in the upper one that of the request before.
 BEFORE = HALF - 1
 assert MOST <= HALF and RESPONSE_WORDS <= BEFORE
-COUNT_BITS = 7
+OPERATION = data.StructLayout(dict(OPERATION_FIELDS))
+COUNT_BITS = OPERATION["count"].width
 WAIT_BITS = exact_log2(WAIT_UNIT) - COUNT_BITS  # of a unit's cycles that the operation's counter does not count
 
 
@@ -134,18 +144,19 @@ class LinkEngine(wiring.Component):
         opened = Signal()
         same, following, carry = Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
 
-        address, count = Signal(8, reset_less=True), Signal(7, reset_less=True)
+        operation = data.View(OPERATION, word)
+        address, count = Signal(ADDRESS_BITS, reset_less=True), Signal(COUNT_BITS, reset_less=True)
         writes = Signal(reset_less=True)
         load_operation = states.active("OPERATION")
         count_down, address_down = Signal(), Signal()
         none_left, one_left = Signal(), Signal()
         # As the adder's other operand is the choice between counting and loading, both fit a logic cell of an iCE40.
         with m.If(load_operation | count_down):
-            m.d.sync += count.eq(Mux(count_down, count + count_down.replicate(len(count)), word[8:15]))
+            m.d.sync += count.eq(Mux(count_down, count + count_down.replicate(len(count)), operation.count))
         with m.If(load_operation | address_down):
-            m.d.sync += address.eq(Mux(address_down, address + address_down.replicate(len(address)), word[:8]))
+            m.d.sync += address.eq(Mux(address_down, address + address_down.replicate(len(address)), operation.address))
         with m.If(load_operation):
-            m.d.sync += writes.eq(word[15])
+            m.d.sync += writes.eq(operation.write)
         m.d.comb += [
             self.request.payload.address.eq(address),
             self.request.payload.write.eq(writes),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -39,20 +39,21 @@ class MacLane(wiring.Component):
             from .vendor_ice40 import elaborate_mac16
 
             return elaborate_mac16(self)
-        if self.vendor == "ecp5":
-            from .vendor_ecp5 import elaborate_mac
-
-            return elaborate_mac(self)
-        if self.vendor == "gowin":
-            from .vendor_gowin import elaborate_mac
-
-            return elaborate_mac(self)
         m = Module()
         # No reset, as in the vendors' blocks: who uses it clears it.
-        a, b, product, total = (
-            Signal(signed(width), reset_less=True) for width in (WORD, WORD, 2 * WORD, ACCUMULATOR)
-        )
-        m.d.sync += [a.eq(self.a), b.eq(self.b), product.eq(a * b)]
+        total = Signal(signed(ACCUMULATOR), reset_less=True)
+        product: Value
+        if self.vendor == "ecp5":
+            from .vendor_ecp5 import multiply
+
+            product = multiply(m, "multiplier", self.a, self.b)
+        elif self.vendor == "gowin":
+            from .vendor_gowin import multiply
+
+            product = multiply(m, "multiplier", self.a, self.b)
+        else:
+            a, b, product = (Signal(signed(width), reset_less=True) for width in (WORD, WORD, 2 * WORD))
+            m.d.sync += [a.eq(self.a), b.eq(self.b), product.eq(a * b)]
         m.d.comb += self.sum.eq(total)
         with m.If(self.clear):
             m.d.sync += total.eq(0)

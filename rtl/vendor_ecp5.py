@@ -14,7 +14,6 @@ from amaranth.hdl import C, Cat, ClockSignal, Instance, Module, Signal, Value, s
 from .memory import PART, block_width
 
 if TYPE_CHECKING:
-    from .mac import MacLane
     from .memory import Ram, SinglePortRam
 
 MULTIPLIER_BITS = 18
@@ -44,17 +43,6 @@ def multiply(m: Module, name: str, a: Value, b: Value) -> Signal:
     parameters = {f"p_{key}": value for key, value in MULTIPLIER_PARAMETERS.items()}
     m.submodules[name] = Instance("MULT18X18D", **parameters, **ports)
     return product
-
-
-def elaborate_mac(lane: MacLane) -> Module:
-    """A lane: one MULT18X18D, and an accumulator in fabric, whose clear is its synchronous reset."""
-    m = Module()
-    product = multiply(m, "multiplier", lane.a, lane.b)
-    with m.If(lane.clear):
-        m.d.sync += lane.sum.eq(0)
-    with m.Elif(lane.take):
-        m.d.sync += lane.sum.eq(lane.sum + product)
-    return m
 
 
 # ---- Block RAM

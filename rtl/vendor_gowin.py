@@ -13,7 +13,6 @@ from amaranth.hdl import C, Cat, ClockSignal, Const, Instance, Module, Signal, V
 from .memory import PART, block_width
 
 if TYPE_CHECKING:
-    from .mac import MacLane
     from .memory import Ram, SinglePortRam
 
 MULTIPLIER_BITS = 18
@@ -47,17 +46,6 @@ def multiply(m: Module, name: str, a: Value, b: Value) -> Signal:
         o_DOUT=product,
     )  # fmt: skip
     return product
-
-
-def elaborate_mac(lane: MacLane) -> Module:
-    """A lane: one MULT18X18, and an accumulator in fabric, whose clear is its synchronous reset."""
-    m = Module()
-    product = multiply(m, "multiplier", lane.a, lane.b)
-    with m.If(lane.clear):
-        m.d.sync += lane.sum.eq(0)
-    with m.Elif(lane.take):
-        m.d.sync += lane.sum.eq(lane.sum + product)
-    return m
 
 
 def elaborate_ram(ram: Ram | SinglePortRam, write_row: Value, read_row: Value) -> Module:

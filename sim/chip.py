@@ -8,7 +8,7 @@ cycles as well, and need not look at a clock on the wall.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ class SimulatedChip:
     """The simulation of a chip in RTLIL text, as `chip_rtlil` makes it or with the same ports, out of reset.
 
     `divisor`: clock cycles of a bit on its UART. The first use of a design compiles it (some 10 s), and the result is
-    cached by its contents; `progress` is told, in a sentence, when that begins. `flags` are the compiler's. Raises
+    cached by its contents; `progress` is told, in a sentence, when that begins. Raises
     `SimulatorBuildError` where there is no C++ compiler or a tool fails, MemoryError where the simulation does not fit.
     """
 
@@ -79,10 +79,9 @@ class SimulatedChip:
         rtlil: str,
         divisor: int = MIN_DIVISOR,
         progress: Callable[[str], None] | None = None,
-        flags: Sequence[str] = (),
     ) -> None:
         self.divisor = divisor
-        self._library = open_library(build(rtlil, progress, LOOP, flags), _FUNCTIONS)
+        self._library = open_library(build(rtlil, progress, LOOP), _FUNCTIONS)
         handle = self._library.chip_new(divisor)
         if not handle:
             raise MemoryError("there is not enough memory for the simulation")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Builds the shared library of a simulated device, once for each design, tool version and set of flags."""
+"""Builds the shared library of a simulated device, once for each design and tool version."""
 
 import contextlib
 import ctypes
@@ -42,13 +42,10 @@ def compiler() -> str | None:
     return None
 
 
-def build(
-    rtlil: str, progress: Callable[[str], None] | None = None, loop: str = BUS_LOOP, flags: Sequence[str] = ()
-) -> Path:
+def build(rtlil: str, progress: Callable[[str], None] | None = None, loop: str = BUS_LOOP) -> Path:
     """Return the shared library of the design in `rtlil`, whose top module is called `liquid`, driven by a `loop`.
 
     `loop` is a C++ file beside this one, written over cxxrtl_step.h: it names the top's ports and exports functions.
-    `flags` are given to the compiler behind FLAGS.
     Built where it is missing from the cache; two processes that want the same build it once. `progress` is told, in one
     sentence, when a build begins. Raises `SimulatorBuildError`.
     """
@@ -57,7 +54,7 @@ def build(
         raise SimulatorBuildError("the compiled simulation needs a C++ compiler: g++, c++, clang++ or the one in CXX")
     version = _run([cxx, "--version"], Path.cwd()).splitlines()[0]
     sources = [(HERE / name).read_text() for name in (loop, *HEADERS)]
-    parts = [rtlil, yosys_version(), version, platform.machine(), YOSYS_SCRIPT, *FLAGS, *flags, *sources]
+    parts = [rtlil, yosys_version(), version, platform.machine(), YOSYS_SCRIPT, *FLAGS, *sources]
     folder = cache_folder("cxxrtl")
     library = folder / f"{key(parts)}.so"
     if not library.exists():
@@ -65,7 +62,7 @@ def build(
             if not library.exists():
                 if progress is not None:
                     progress("compiling the simulation of this design; it is kept for the next time")
-                _compile(rtlil, [cxx, *FLAGS, *flags], HERE / loop, library)
+                _compile(rtlil, [cxx, *FLAGS], HERE / loop, library)
                 prune(folder, ".so")
     with contextlib.suppress(OSError):  # a cache that may only be read is still of use
         os.utime(library)

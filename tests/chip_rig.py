@@ -19,7 +19,6 @@ from liquid_accel.image import Image
 from liquid_accel.rtl.config import LiquidConfig, preset
 from liquid_accel.sim.chip import SimulatedChip, chip_rtlil
 from liquid_accel.sim.chip_channel import ChipChannel
-from liquid_accel.sim.netlist import FLAGS
 
 # Of the chip's clock in virtual time: time-outs of the host, in seconds, are then few cycles.
 CLOCK_HZ = 100_000
@@ -56,13 +55,10 @@ def rtlil(config: LiquidConfig = CONFIG) -> str:
 
 
 class Rig:
-    """A chip of `config`, the wire to it, and a device of the driver's on the other end of the wire.
+    """A chip of `config`, the wire to it, and a device of the driver's on the other end of the wire."""
 
-    `text` takes the place of the chip's RTLIL; `netlist` says that it is that of cells.
-    """
-
-    def __init__(self, config: LiquidConfig = CONFIG, *, text: str | None = None, netlist: bool = False) -> None:
-        self.chip = SimulatedChip(text or rtlil(config), flags=FLAGS if netlist else ())
+    def __init__(self, config: LiquidConfig = CONFIG) -> None:
+        self.chip = SimulatedChip(rtlil(config))
         self.channel = ChipChannel(self.chip, CLOCK_HZ)
         self.transport = LinkTransport(self.channel, clock=self.channel.clock)
         self.device = Device(self.transport)

@@ -2,7 +2,7 @@
 /* A model over a serial port: reads a frame a line from standard input, dt and the features, or an empty line where a
  * new sequence begins; prints the words of the outputs, the status and the cycles.
  *
- *   cc -std=c99 -O2 liquid.c model.c example_posix.c -lm -o example && ./example /dev/ttyUSB1 < frames.txt
+ *   cc -std=c99 -O2 liquid.c liquid_link.c model.c example_posix.c -lm -o example && ./example /dev/ttyUSB1 < frames.txt
  */
 #define _POSIX_C_SOURCE 200112L
 #include <fcntl.h>

@@ -6,205 +6,19 @@
 #include <math.h>
 #endif
 
+#include "liquid_link.h"
+
 #define MOST_INPUTS (LIQUID_LINK_REQUEST_WORDS - 1) /* data words of a write that fills its request */
-#define BYTES_A_TRY 4096                            /* a wire that never falls silent is no answer */
 #define PATIENCE_MS 10000                           /* that a frame may take */
 #define IDLE_POLLS 1000                             /* of STATUS after an abort */
-
-/* ---- Frames on the wire ---- */
-
-static uint32_t crc_step(uint32_t crc, uint8_t byte) {
-    crc ^= byte;
-    for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >> 1 ^ LIQUID_LINK_CRC_POLYNOMIAL : crc >> 1;
-    return crc;
-}
-
-typedef struct {
-    const liquid_wire *wire;
-    uint8_t bytes[64];
-    size_t count;
-    uint32_t crc;
-    bool fine;
-} sender;
-
-static void send_raw(sender *s, uint8_t byte) {
-    s->bytes[s->count++] = byte;
-    if (s->count == sizeof s->bytes) {
-        s->fine = s->fine && s->wire->write(s->wire->context, s->bytes, s->count);
-        s->count = 0;
-    }
-}
-
-static void send_word(sender *s, uint16_t word) {
-    for (int shift = 0; shift < 16; shift += 8) {
-        uint8_t byte = (uint8_t)(word >> shift);
-        s->crc = crc_step(s->crc, byte);
-        if (byte == LIQUID_LINK_FLAG || byte == LIQUID_LINK_ESCAPE) {
-            send_raw(s, LIQUID_LINK_ESCAPE);
-            byte ^= LIQUID_LINK_ESCAPE_FLIP;
-        }
-        send_raw(s, byte);
-    }
-}
-
-static bool send_request(liquid_device *d, uint16_t tag) {
-    sender s = {.wire = d->wire, .crc = 0xFFFFFFFFu, .fine = true};
-    send_raw(&s, LIQUID_LINK_FLAG);
-    send_word(&s, tag);
-    for (unsigned i = 0; i < d->asked; i++) send_word(&s, d->request[i]);
-    const uint32_t crc = ~s.crc;
-    send_word(&s, (uint16_t)crc);
-    send_word(&s, (uint16_t)(crc >> 16));
-    send_raw(&s, LIQUID_LINK_FLAG);
-    return s.fine && (s.count == 0 || s.wire->write(s.wire->context, s.bytes, s.count));
-}
-
-static uint16_t content_word(const liquid_device *d, unsigned index) {
-    return (uint16_t)(d->content[2 * index] | d->content[2 * index + 1] << 8);
-}
-
-/* Whether the content is a sound response to `tag`, or DAMAGED; its code in `code`, its words in `answer`. */
-static bool response(liquid_device *d, size_t size, uint16_t tag, unsigned *code) {
-    if (size % 2 || size < 8) return false;
-    uint32_t crc = 0xFFFFFFFFu;
-    for (size_t i = 0; i < size; i++) crc = crc_step(crc, d->content[i]);
-    const uint16_t status = content_word(d, 1);
-    const unsigned count = status >> LIQUID_LINK_STATUS_COUNT_LOW & LIQUID_LINK_STATUS_COUNT_MASK;
-    if (crc != LIQUID_LINK_CRC_RESIDUE || size != 2 * (count + 4)) return false;
-    *code = status & LIQUID_LINK_STATUS_CODE_MASK;
-    if (*code == LIQUID_LINK_DAMAGED) return true;
-    if (content_word(d, 0) != tag) return false; /* of an earlier request */
-    for (unsigned i = 0; i < count; i++) d->answer[i] = content_word(d, i + 2);
-    d->answered = (uint8_t)count;
-    return true;
-}
-
-/* Wait for an answer to `tag`. LIQUID_TIMEOUT where none comes within `timeout_ms` of silence. */
-static liquid_result receive(liquid_device *d, uint16_t tag, uint32_t timeout_ms, unsigned *code) {
-    uint8_t chunk[32];
-    size_t size = 0, seen = 0;
-    bool escaped = false, damaged = false;
-    while (seen < BYTES_A_TRY) {
-        const int count = d->wire->read(d->wire->context, chunk, sizeof chunk, timeout_ms);
-        if (count < 0) return LIQUID_WIRE;
-        if (count == 0) return LIQUID_TIMEOUT;
-        seen += (size_t)count;
-        for (int i = 0; i < count; i++) {
-            uint8_t byte = chunk[i];
-            if (byte == LIQUID_LINK_FLAG) {
-                if (!damaged && !escaped && response(d, size, tag, code)) return LIQUID_OK;
-                size = 0;
-                escaped = damaged = false;
-            } else if (byte == LIQUID_LINK_ESCAPE) {
-                damaged = damaged || escaped;
-                escaped = true;
-            } else {
-                if (escaped) byte ^= LIQUID_LINK_ESCAPE_FLIP;
-                escaped = false;
-                if (size < sizeof d->content) d->content[size++] = byte;
-                else damaged = true;
-            }
-        }
-    }
-    return LIQUID_TIMEOUT;
-}
-
-static liquid_result silence(liquid_device *d, uint32_t timeout_ms) {
-    uint8_t chunk[32];
-    for (size_t seen = 0; seen < BYTES_A_TRY;) {
-        const int count = d->wire->read(d->wire->context, chunk, sizeof chunk, timeout_ms);
-        if (count <= 0) return count ? LIQUID_WIRE : LIQUID_OK;
-        seen += (size_t)count;
-    }
-    return LIQUID_OK;
-}
-
-static liquid_result lose(liquid_device *d, liquid_result why) {
-    d->open = false;
-    d->image = NULL;
-    return why;
-}
-
-/* Send the request under `tag` until it is answered; the device carries it out once, however often it is sent. */
-static liquid_result converse(liquid_device *d, uint16_t tag, uint32_t waits_ms) {
-    const uint32_t usual = d->wire->timeout_ms ? d->wire->timeout_ms : 200;
-    const unsigned tries = d->wire->tries ? d->wire->tries : 8;
-    unsigned damaged = 0;
-    for (unsigned attempt = 0; attempt < tries; attempt++) {
-        const uint32_t timeout = usual * (1 + attempt) + waits_ms;
-        unsigned code = LIQUID_LINK_OK;
-        if (!send_request(d, tag)) return lose(d, LIQUID_WIRE);
-        liquid_result result = receive(d, tag, timeout, &code);
-        if (result == LIQUID_WIRE) return lose(d, result);
-        if (result == LIQUID_TIMEOUT) continue;
-        if (code == LIQUID_LINK_OK) {
-            d->tag = tag;
-            return LIQUID_OK;
-        }
-        if (code != LIQUID_LINK_DAMAGED) return lose(d, LIQUID_LOST);
-        /* Two copies on the wire could damage each other for ever: only the first is answered at once. */
-        if (damaged++ && silence(d, usual) != LIQUID_OK) return lose(d, LIQUID_WIRE);
-    }
-    return lose(d, LIQUID_TIMEOUT);
-}
-
-/* ---- Requests ---- */
-
-static void begin(liquid_device *d) { d->asked = d->expected = 0; }
-
-static unsigned room(const liquid_device *d) { return LIQUID_LINK_REQUEST_WORDS - d->asked; }
-
-static void operation(liquid_device *d, unsigned address, unsigned count, unsigned write) {
-    d->request[d->asked++] = (uint16_t)(address | count << LIQUID_LINK_OPERATION_COUNT_LOW |
-                                        write << LIQUID_LINK_OPERATION_WRITE_LOW);
-}
-
-static void ask_write(liquid_device *d, unsigned address, const uint16_t *words, unsigned count) {
-    operation(d, address, count, 1);
-    memcpy(&d->request[d->asked], words, count * sizeof *words);
-    d->asked = (uint8_t)(d->asked + count);
-}
-
-static void ask_value(liquid_device *d, unsigned address, uint16_t value) { ask_write(d, address, &value, 1); }
-
-static void ask_read(liquid_device *d, unsigned address, unsigned count) {
-    operation(d, address, count, 0);
-    d->expected = (uint8_t)(d->expected + count);
-}
-
-static void ask_wait(liquid_device *d) {
-    operation(d, LIQUID_LINK_WAIT_LIMIT, 0, 0);
-    d->expected++;
-}
-
-/* Milliseconds of the longest wait; the slowest clock that a device may have, where it does not tell its own. */
-static uint32_t wait_ms(const liquid_device *d) {
-    const uint32_t khz = d->clock_khz ? d->clock_khz : 1000;
-    return (uint32_t)LIQUID_LINK_WAIT_LIMIT * LIQUID_LINK_WAIT_UNIT / khz + 1;
-}
-
-static liquid_result transact(liquid_device *d, bool waits) {
-    if (!d->open) return LIQUID_LOST;
-    const liquid_result result = converse(d, (uint16_t)(d->tag + 1), waits ? wait_ms(d) : 0);
-    if (result != LIQUID_OK) return result;
-    /* A wait that ended without the interrupt is the last answer. */
-    if (d->answered != d->expected && !(waits && d->answered == 1 && !d->answer[0])) return lose(d, LIQUID_STREAM);
-    return LIQUID_OK;
-}
-
-#define TRY(call)                                 \
-    do {                                          \
-        const liquid_result result_ = (call);     \
-        if (result_ != LIQUID_OK) return result_; \
-    } while (0)
 
 /* ---- Sessions and images ---- */
 
 liquid_result liquid_open(liquid_device *device, const liquid_wire *wire, uint16_t seed) {
     memset(device, 0, sizeof *device);
     device->wire = wire;
-    begin(device);
-    TRY(converse(device, seed, 0));
+    liquid_link_begin(device);
+    TRY(liquid_link_converse(device, seed, 0));
     if (device->answered != 1 || device->answer[0] != LIQUID_LINK_VERSION) return LIQUID_NOT_A_DEVICE;
     device->open = true;
     static const uint8_t names[] = {LIQUID_REG_ID,
@@ -213,10 +27,10 @@ liquid_result liquid_open(liquid_device *device, const liquid_wire *wire, uint16
                                     LIQUID_REG_CONFIG_HASH_HIGH,
                                     LIQUID_REG_CLOCK_KHZ_LOW,
                                     LIQUID_REG_CLOCK_KHZ_HIGH};
-    begin(device);
-    for (size_t i = 0; i < sizeof names; i++) ask_read(device, names[i], 1);
-    TRY(transact(device, false));
-    if (device->answer[0] != LIQUID_PRODUCT_ID) return lose(device, LIQUID_NOT_A_DEVICE);
+    liquid_link_begin(device);
+    for (size_t i = 0; i < sizeof names; i++) liquid_link_read(device, names[i], 1);
+    TRY(liquid_link_transact(device, false));
+    if (device->answer[0] != LIQUID_PRODUCT_ID) return liquid_link_lose(device, LIQUID_NOT_A_DEVICE);
     device->isa_version = device->answer[1];
     device->config_hash = device->answer[2] | (uint32_t)device->answer[3] << 16;
     device->clock_khz = device->answer[4] | (uint32_t)device->answer[5] << 16;
@@ -224,19 +38,19 @@ liquid_result liquid_open(liquid_device *device, const liquid_wire *wire, uint16
 }
 
 static void ask_place(liquid_device *d, unsigned space) {
-    begin(d);
-    ask_value(d, LIQUID_REG_MEM_SPACE, (uint16_t)(space << LIQUID_MEM_SPACE_SPACE_LOW));
-    ask_value(d, LIQUID_REG_MEM_ADDRESS, 0);
+    liquid_link_begin(d);
+    liquid_link_value(d, LIQUID_REG_MEM_SPACE, (uint16_t)(space << LIQUID_MEM_SPACE_SPACE_LOW));
+    liquid_link_value(d, LIQUID_REG_MEM_ADDRESS, 0);
 }
 
 static liquid_result write_section(liquid_device *d, const liquid_section *section) {
     ask_place(d, section->space);
     for (uint32_t at = 0; at < section->count;) {
-        const uint32_t left = section->count - at, most = room(d) - 1;
+        const uint32_t left = section->count - at, most = liquid_link_room(d) - 1;
         const unsigned count = (unsigned)(left < most ? left : most);
-        ask_write(d, LIQUID_REG_MEM_DATA, section->words + at, count);
-        TRY(transact(d, false));
-        begin(d);
+        liquid_link_write(d, LIQUID_REG_MEM_DATA, section->words + at, count);
+        TRY(liquid_link_transact(d, false));
+        liquid_link_begin(d);
         at += count;
     }
     return LIQUID_OK;
@@ -247,10 +61,10 @@ static liquid_result check_section(liquid_device *d, const liquid_section *secti
     for (uint32_t at = 0; at < section->count;) {
         const uint32_t left = section->count - at;
         const unsigned count = left < LIQUID_LINK_RESPONSE_WORDS ? (unsigned)left : LIQUID_LINK_RESPONSE_WORDS;
-        ask_read(d, LIQUID_REG_MEM_DATA, count);
-        TRY(transact(d, false));
+        liquid_link_read(d, LIQUID_REG_MEM_DATA, count);
+        TRY(liquid_link_transact(d, false));
         if (memcmp(d->answer, section->words + at, count * sizeof *d->answer)) return LIQUID_MEMORY;
-        begin(d);
+        liquid_link_begin(d);
         at += count;
     }
     return LIQUID_OK;
@@ -273,25 +87,25 @@ liquid_result liquid_load(liquid_device *device, const liquid_image *image) {
     if (image->config_hash != d->config_hash) return LIQUID_WRONG_CONFIG;
     if (frame_words(image) + LIQUID_LAG_WORDS > LIQUID_FRAME_WORDS) return LIQUID_TOO_LARGE;
     d->image = NULL;
-    begin(d);
-    ask_value(d, LIQUID_REG_CONTROL, LIQUID_CONTROL_ABORT);
-    TRY(transact(d, false));
+    liquid_link_begin(d);
+    liquid_link_value(d, LIQUID_REG_CONTROL, LIQUID_CONTROL_ABORT);
+    TRY(liquid_link_transact(d, false));
     for (unsigned poll = 0;; poll++) {
-        begin(d);
-        ask_read(d, LIQUID_REG_STATUS, 1);
-        TRY(transact(d, false));
+        liquid_link_begin(d);
+        liquid_link_read(d, LIQUID_REG_STATUS, 1);
+        TRY(liquid_link_transact(d, false));
         if (d->answer[0] & LIQUID_STATUS_IDLE) break;
         if (poll == IDLE_POLLS) return LIQUID_STUCK;
     }
     for (unsigned i = 0; i < image->section_count; i++) TRY(write_section(d, &image->sections[i]));
     /* Read back once all is written: a memory that answers for another is found as well. */
     for (unsigned i = 0; i < image->section_count; i++) TRY(check_section(d, &image->sections[i]));
-    begin(d);
-    ask_value(d, LIQUID_REG_OUT_MARK, (uint16_t)frame_words(image));
-    ask_value(d, LIQUID_REG_IRQ_ENABLE, LIQUID_IRQ_ENABLE_OUT_READY | LIQUID_IRQ_ENABLE_ERROR);
-    ask_read(d, LIQUID_REG_STATUS, 1);
-    ask_value(d, LIQUID_REG_CONTROL, LIQUID_CONTROL_RUN);
-    TRY(transact(d, false));
+    liquid_link_begin(d);
+    liquid_link_value(d, LIQUID_REG_OUT_MARK, (uint16_t)frame_words(image));
+    liquid_link_value(d, LIQUID_REG_IRQ_ENABLE, LIQUID_IRQ_ENABLE_OUT_READY | LIQUID_IRQ_ENABLE_ERROR);
+    liquid_link_read(d, LIQUID_REG_STATUS, 1);
+    liquid_link_value(d, LIQUID_REG_CONTROL, LIQUID_CONTROL_RUN);
+    TRY(liquid_link_transact(d, false));
     TRY(fault(d, d->answer[0]));
     d->image = image;
     d->number = 0;
@@ -326,10 +140,10 @@ static liquid_result fetch(liquid_device *d, unsigned at, unsigned count) {
     const unsigned most = LIQUID_LINK_RESPONSE_WORDS - 1;
     while (count) {
         const unsigned part = count < most ? count : most;
-        begin(d);
-        ask_read(d, LIQUID_REG_OUT_DATA, part);
-        ask_read(d, LIQUID_REG_STATUS, 1);
-        TRY(transact(d, false));
+        liquid_link_begin(d);
+        liquid_link_read(d, LIQUID_REG_OUT_DATA, part);
+        liquid_link_read(d, LIQUID_REG_STATUS, 1);
+        TRY(liquid_link_transact(d, false));
         TRY(fault(d, d->answer[part]));
         memcpy(d->words + at, d->answer, part * sizeof *d->words);
         at += part;
@@ -343,32 +157,32 @@ static liquid_result exchange(liquid_device *d, const uint16_t *header, const in
                               unsigned count) {
     const unsigned total = LIQUID_HEADER_WORDS + input_count;
     unsigned sent = 0;
-    begin(d);
+    liquid_link_begin(d);
     while (sent < total) {
         const unsigned left = total - sent, part = left < MOST_INPUTS ? left : MOST_INPUTS;
-        begin(d);
-        operation(d, LIQUID_REG_IN_DATA, part, 1);
+        liquid_link_begin(d);
+        liquid_link_operation(d, LIQUID_REG_IN_DATA, part, 1);
         for (unsigned i = 0; i < part; i++, sent++)
             d->request[d->asked++] =
                 sent < LIQUID_HEADER_WORDS ? header[sent] : (uint16_t)inputs[sent - LIQUID_HEADER_WORDS];
-        if (sent < total || room(d) < 3) {
-            TRY(transact(d, false));
-            begin(d);
+        if (sent < total || liquid_link_room(d) < 3) {
+            TRY(liquid_link_transact(d, false));
+            liquid_link_begin(d);
         }
     }
     const bool whole = count + 2 <= LIQUID_LINK_RESPONSE_WORDS;
-    for (uint32_t waited = 0; waited < PATIENCE_MS; waited += wait_ms(d)) {
-        ask_wait(d);
-        if (whole) ask_read(d, LIQUID_REG_OUT_DATA, count);
-        ask_read(d, LIQUID_REG_STATUS, 1);
-        TRY(transact(d, true));
+    for (uint32_t waited = 0; waited < PATIENCE_MS; waited += liquid_link_wait_ms(d)) {
+        liquid_link_wait(d);
+        if (whole) liquid_link_read(d, LIQUID_REG_OUT_DATA, count);
+        liquid_link_read(d, LIQUID_REG_STATUS, 1);
+        TRY(liquid_link_transact(d, true));
         if (d->answer[0]) {
             TRY(fault(d, d->answer[d->answered - 1]));
             if (!whole) return fetch(d, 0, count);
             memcpy(d->words, d->answer + 1, count * sizeof *d->words);
             return LIQUID_OK;
         }
-        begin(d);
+        liquid_link_begin(d);
     }
     return LIQUID_STUCK;
 }

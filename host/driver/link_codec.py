@@ -7,7 +7,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from liquid_accel.rtl.link import CRC_WORDS, ESCAPE, ESCAPE_FLIP, FLAG, RESPONSE_WORDS, STATUS_FIELDS, Code
+from liquid_accel.rtl.link import CRC_WORDS, ESCAPE, ESCAPE_FLIP, FLAG, RESPONSE_WORDS, STATUS_FIELDS, Code, field_lows
 
 WORD_BYTES = 2
 MIN_FRAME_WORDS = 1 + CRC_WORDS
@@ -116,10 +116,7 @@ def decode_response(content: bytes) -> Response | None:
     if len(content) < _HEAD.size:
         return None
     tag, status = _HEAD.unpack_from(content)
-    fields, low = {}, 0
-    for name, width in STATUS_FIELDS:
-        fields[name] = status >> low & (1 << width) - 1
-        low += width
+    fields = {name: status >> _LOWS[name] & (1 << width) - 1 for name, width in STATUS_FIELDS}
     words = content[_HEAD.size :]
     if fields["code"] not in _CODES or fields["count"] * WORD_BYTES != len(words):
         return None
@@ -127,3 +124,4 @@ def decode_response(content: bytes) -> Response | None:
 
 
 _CODES = frozenset(map(int, Code))
+_LOWS = field_lows(STATUS_FIELDS)

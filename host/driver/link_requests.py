@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from liquid_accel.driver.link_codec import WORD_BYTES
-from liquid_accel.rtl.link import OPERATION_FIELDS, REQUEST_WORDS, RESPONSE_WORDS
+from liquid_accel.rtl.link import OPERATION_FIELDS, REQUEST_WORDS, RESPONSE_WORDS, field_lows
 from liquid_accel.rtl.transport import Operation, Read, TransportError, Write, as_words, check_burst
 
-_LOW = {name: sum(w for _, w in OPERATION_FIELDS[:k]) for k, (name, _) in enumerate(OPERATION_FIELDS)}
+_LOW = field_lows(OPERATION_FIELDS)
 _WRITE = 1 << _LOW["write"]
 _COUNT = _LOW["count"]
 assert max(REQUEST_WORDS, RESPONSE_WORDS) < 1 << dict(OPERATION_FIELDS)["count"]

@@ -85,8 +85,9 @@ def program(model, tmp_path, capsys):
     image.save(tmp_path / "m.liquid")
     assert main(["clib", str(tmp_path / "c"), str(tmp_path / "m.liquid")]) == 0
     for extra in ((), ("-DLIQUID_NO_FLOAT",)):
-        subprocess.run(["gcc", *STRICT, *extra, "-c", "liquid.c", "-o", "alone.o"], cwd=tmp_path / "c", check=True)
-    command = ["gcc", *STRICT, *SANITISED, "liquid.c", "model.c", "example_posix.c", "-lm", "-o", "example"]
+        subprocess.run(["gcc", *STRICT, *extra, "-c", "liquid.c"], cwd=tmp_path / "c", check=True)
+    files = ("liquid.c", "liquid_link.c", "model.c", "example_posix.c")
+    command = ["gcc", *STRICT, *SANITISED, *files, "-lm", "-o", "example"]
     subprocess.run(command, cwd=tmp_path / "c", check=True)
     return tmp_path / "c" / "example"
 
@@ -181,7 +182,7 @@ def test_words_of_a_frame_are_those_of_the_driver(model, program, tmp_path):
         "               liquid_log2_dt(&liquid_model, dt), liquid_input_word(&liquid_model, 0, x));\n"
         "    return 0;\n}\n"
     )  # fmt: skip
-    command = ["gcc", *STRICT, "liquid.c", "model.c", "words.c", "-lm", "-o", "words"]
+    command = ["gcc", *STRICT, "liquid.c", "liquid_link.c", "model.c", "words.c", "-lm", "-o", "words"]
     subprocess.run(command, cwd=program.parent, check=True)
     draw = np.random.default_rng(5)
     scale, mean = image.input_scale[0], image.input_mean[0]

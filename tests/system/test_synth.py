@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The whole 8-lane accelerator on the smallest part, with column skipping and without: cells after packing."""
 
+from pathlib import Path
+
 import pytest
 
-from liquid_accel.boards import synth_check
+from liquid_accel.boards import flow, synth_check
+from liquid_accel.boards.board import BoardTop
+from liquid_accel.boards.build import elaborate
+from liquid_accel.boards.catalogue import BOARDS
+from liquid_accel.boards.report import Report
 
 MACHINES = synth_check.MACHINES
 
@@ -25,9 +31,15 @@ def test_the_accelerator_is_within_its_cell_bounds(machine: synth_check.Machine,
     assert cells["ICESTORM_SPRAM"] == 4
 
 
-def test_a_board_has_room_for_its_machine() -> None:
-    assert MACHINES["plain"].fits
-    assert not MACHINES["skipping"].fits  # where it does again, it is to be placed, and the documents say so
+def test_the_whole_chip_fits_the_smallest_board(tmp_path: Path) -> None:
+    """With link, PLL, reset and lamps; what is over is named."""
+    board = BOARDS["icebreaker"]
+    settings = board.settings(board.clock_mhz)
+    elaborate(BoardTop(board, board.config(), settings), board, tmp_path)
+    flow.synthesise(board.part, tmp_path, board.clock_mhz)
+    report = Report(board, board.config(), board.clock_mhz, flow.pack(board.part, tmp_path), {})
+    assert report.excess == {}
+    assert report.named_usage["DSP"].used == 8
 
 
 def test_a_cell_past_its_bound_is_named() -> None:

@@ -164,8 +164,7 @@ CROSSINGS = {
     "rtl/vendor_ecp5.py": {"ClockSignal", "ResetSignal"},
     "rtl/vendor_gowin.py": {"ClockSignal", "ResetSignal"},
     # A module in Verilog, handed the clock.
-    "rtl/axi_lite.py": {"ClockSignal", "ResetSignal"},
-    "rtl/wishbone.py": {"ClockSignal", "ResetSignal"},
+    "rtl/named_accelerator.py": {"ClockSignal", "ResetSignal"},
     "boards/clocking.py": {"ClockDomain", "ClockSignal", "ResetSignal"},
     "sim/pysim.py": {"ClockDomain"},
 }
