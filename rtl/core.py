@@ -6,17 +6,22 @@ from __future__ import annotations
 from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from .config import LiquidConfig
 from .counters import Counters
 from .element_pipeline import ElementPipeline
+from .fetch import Fetch
 from .isa import E_A, E_B, E_C, E_S, FINISH_HALF_BITS, HEADER_WORDS, ISSUE_BITS, STEP_RECORD_WORDS, Space
 from .lane_path import LanePath
-from .memory import HOST_ADDRESS, PART, Fifo, Ram, SinglePortRam, host_row
+from .memory import HOST_ADDRESS, PART, Fifo, Ram, SinglePortRam, host_row, read_cycles
 from .norm import ErrorNorm
 from .sequencer import Sequencer
 from .step_controller import StepController
 from .tracker import Tracker
+
+# The last words of S, among which are all of the step controller's (isa.Param).
+CONSTANTS = 32
 
 
 class Core(wiring.Component):
@@ -65,8 +70,8 @@ class Core(wiring.Component):
         m.submodules.controller = controller = StepController()
         m.submodules.norm = norm = ErrorNorm(self.vendor)
         m.submodules.counters = counters = Counters()
-        m.submodules.fifo_in = fifo_in = Fifo(config.fifo_words)
-        m.submodules.fifo_out = fifo_out = Fifo(config.fifo_words)
+        m.submodules.fifo_in = fifo_in = Fifo(config.fifo_words, self.vendor)
+        m.submodules.fifo_out = fifo_out = Fifo(config.fifo_words, self.vendor)
 
         tracker = Tracker(config, self.vendor) if config.column_skip else None
         # Between two frames nothing is under way in them: with their clock disabled they are as they were left.
@@ -81,7 +86,7 @@ class Core(wiring.Component):
             self._track(m, tracker, sequencer, elements)
 
         # ---- Memories
-        m.submodules.program = program = Ram(config.program_words, ISSUE_BITS // PART)
+        m.submodules.fetch = fetch = Fetch(config, self.vendor)
         m.submodules.finish = finish = Ram(
             config.program_words, FINISH_HALF_BITS // PART, vendor=self.vendor, registered=True
         )
@@ -96,10 +101,24 @@ class Core(wiring.Component):
         for space, ram in element_memories.items():
             m.submodules[f"memory_{space.name.lower()}"] = ram
 
-        scalar_address = Signal(8)
-        m.d.comb += scalar_address.eq(sequencer.s_address | controller.s_address)
+        # Where S is made of look-up tables, the controller's address would come late to all of them: it has a copy of
+        # the words that it reads.
+        shares_s = read_cycles(self.vendor) == 1
+        scalars = element_memories[Space.S]
+        scalar_address, controller_data = Signal(8), Signal(PART)
+        m.d.comb += scalar_address.eq(sequencer.s_address | (controller.s_address if shares_s else 0))
+        if shares_s:
+            m.d.comb += controller_data.eq(scalars.read_data)
+        else:
+            m.submodules.constants = constants = Ram(CONSTANTS, vendor=self.vendor)
+            m.d.comb += [
+                constants.read_row.eq(controller.s_address),
+                controller_data.eq(constants.read_data),
+                constants.write_row.eq(scalars.write_row),
+                constants.write_data.eq(scalars.write_data),
+                constants.write_parts.eq(scalars.write_parts & scalars.write_row[exact_log2(CONSTANTS) :].all()),
+            ]
         read_rows: dict[Space, Value] = {
-            Space.ISSUE: sequencer.fetch_row,
             Space.FINISH: Cat(elements.high, sequencer.finish_pc),
             Space.VECTOR: sequencer.v_row,
             Space.A: elements.a_address,
@@ -110,7 +129,6 @@ class Core(wiring.Component):
         lane_bits = len(elements.write_lane)
         masks = {Space.A: E_A, Space.B: E_B, Space.C: E_C, Space.S: E_S}
         shared: dict[Space, Ram] = {
-            Space.ISSUE: program,
             Space.FINISH: finish,
             Space.VECTOR: vector,
             **element_memories,
@@ -164,12 +182,23 @@ class Core(wiring.Component):
                     ]
         # A fetch at address 0 must be under way when the sequencer leaves its idle state, so the program is not the
         # host's while it runs.
+        issue_row, issue_part = host_row(self.host_address, 4)
+        issue_written = self.host_write & (self.host_space == Space.ISSUE)
         m.d.comb += [
-            program.read_row.eq(
-                Mux(sequencer.stopped & ~self.run, host_row(self.host_address, 4)[0], sequencer.fetch_row)
-            ),
-            program.read_enable.eq(sequencer.fetch),
+            fetch.fetch.eq(sequencer.fetch),
+            fetch.again.eq(sequencer.again),
+            fetch.jump.eq(sequencer.jumping),
+            fetch.taken.eq(sequencer.taken),
+            fetch.begin_loop.eq(sequencer.begin_loop),
+            fetch.first.eq(sequencer.stopped),
+            fetch.host.eq(sequencer.stopped & ~self.run),
+            fetch.host_row.eq(issue_row),
+            fetch.write_row.eq(issue_row),
+            fetch.write_data.eq(self.host_write_data.replicate(ISSUE_BITS // PART)),
+            fetch.write_parts.eq(Mux(issue_written, 1 << issue_part, 0)),
+            sequencer.pc.eq(fetch.pc),
         ]
+        answers.append((Space.ISSUE, fetch.issue.word_select(issue_part, PART)))
 
         weight_row, weight_part = host_row(self.host_address, config.weight_part_words)
         m.d.comb += [
@@ -226,7 +255,7 @@ class Core(wiring.Component):
         traced = flags[1] & judged
         m.d.comb += [
             sequencer.run.eq(self.run),
-            sequencer.issue.eq(program.read_data),
+            sequencer.issue.eq(fetch.issue),
             sequencer.in_level.eq(fifo_in.level),
             sequencer.out_level.eq(fifo_out.level),
             sequencer.flags.eq(flags),
@@ -245,7 +274,7 @@ class Core(wiring.Component):
             lanes.clear.eq(started),
             lanes.vector_data.eq(vector.read_data),
             lanes.weight_data.eq(weights.read_data),
-            lanes.scalar_data.eq(element_memories[Space.S].read_data),
+            lanes.scalar_data.eq(scalars.read_data),
             elements.start.eq(lanes.start),
             elements.sum.eq(lanes.sum),
             elements.scale.eq(lanes.scale),
@@ -277,7 +306,7 @@ class Core(wiring.Component):
             controller.norm.eq(norm.norm),
             controller.peak.eq(norm.peak),
             controller.clamped.eq(elements.clamped | overflow),
-            controller.s_data.eq(element_memories[Space.S].read_data),
+            controller.s_data.eq(controller_data),
             counters.frame_start.eq(sequencer.frame_start),
             counters.frame_done.eq(sequencer.frame_done),
             counters.rhs.eq(sequencer.count_rhs),

@@ -88,8 +88,9 @@ class RegisterBlock(wiring.Component):
             self.response.payload.eq(answer),
         ]
 
-        def at(name: str) -> Value:
-            return request.address == registers.address(name)
+        # A request stands in the cycle before it is taken: what it is for is decoded in that.
+        named = {name: Signal(name=f"at_{name.lower()}") for name in ("MEM_DATA", "IN_DATA", "OUT_DATA", "CONTROL")}
+        m.d.sync += [at.eq(request.address == registers.address(name)) for name, at in named.items()]
 
         def field(register: str, name: str) -> Value:
             low, bits = registers.field_low(register, name), registers.mask(register, name).bit_count()
@@ -114,15 +115,15 @@ class RegisterBlock(wiring.Component):
             self.host_space.eq(space),
             self.host_address.eq(address),
             self.host_write_data.eq(request.data),
-            self.host_write.eq(write & at("MEM_DATA") & self.idle & inside),
-            self.frames.valid.eq(write & at("IN_DATA")),
+            self.host_write.eq(write & named["MEM_DATA"] & self.idle & inside),
+            self.frames.valid.eq(write & named["IN_DATA"]),
             self.frames.payload.eq(request.data),
-            self.results.ready.eq(read & at("OUT_DATA")),
+            self.results.ready.eq(read & named["OUT_DATA"]),
             self.interrupt.eq(
                 (enable & Cat((self.out_level >= mark) & (self.out_level != 0), self.starved, errors.any())).any()
             ),
         ]
-        m.d.sync += abort.eq(write & at("CONTROL") & field("CONTROL", "ABORT"))
+        m.d.sync += abort.eq(write & named["CONTROL"] & field("CONTROL", "ABORT"))
         values: dict[str, Value] = {
             "ID": Const(registers.PRODUCT_ID, 16),
             "VERSION": Const(ISA_VERSION, 16),
@@ -157,7 +158,7 @@ class RegisterBlock(wiring.Component):
                 with m.Case(registers.address("MEM_DATA")):
                     with m.If(self.idle & inside):
                         m.d.sync += [valid.eq(0), waiting.eq(HOST_READ_CYCLES)]
-        with m.If(at("MEM_DATA") & take):
+        with m.If(named["MEM_DATA"] & take):
             with m.If(~self.idle):
                 m.d.sync += busy.eq(1)
             with m.Else():

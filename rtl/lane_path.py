@@ -84,8 +84,11 @@ class LanePath(wiring.Component):
             m.d.sync += scalar.eq(self.scalar_data)
         else:
             m.d.comb += scalar.eq(self.scalar_data)
+        # Which lane's word is chosen a cycle before the row is there.
+        lane = Signal.like(self.host_part)
+        m.d.sync += lane.eq(Mux(self.host, self.host_part, slots[reading].lane))
         m.d.comb += [
-            self.element.eq(self.vector_data.word_select(Mux(self.host, self.host_part, meet.lane), WORD)),
+            self.element.eq(self.vector_data.word_select(lane, WORD)),
             array.weights.eq(self.weight_data),
             array.row.eq(self.vector_data),
             array.use_row.eq(meet.row),

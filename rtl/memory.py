@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import C, Cat, Module, Signal, Value, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +15,8 @@ PART = 16
 # A memory's word is the host's to see this many cycles after its address.
 HOST_READ_CYCLES = 4
 # Whose block RAM is read through the register at its output. Its clock-to-output time would take most of a cycle.
-REGISTERED = ("ecp5", "gowin")
+# "pipelined" is the portable machine with their latencies, for simulation.
+REGISTERED = ("ecp5", "gowin", "pipelined")
 BLOCK_BITS = 16384  # of their block RAM, without parity
 HOST_ADDRESS = 16 + registers.mask("MEM_SPACE", "HIGH").bit_count()
 
@@ -41,9 +42,10 @@ class Ram(wiring.Component):
     With `registered`, latency is `read_cycles` of the vendor. Without, it is 1: then it is made of look-up tables on
     ECP5, and is to be small there.
 
-    Ports: read_row -> read_data, where read_enable, else read_data stays (not of registered memories); write_row,
-    write_data, write_parts (a bit a part), committed at the end of the cycle. Cost on iCE40: parts * ceil(depth / 256)
-    block RAMs; on ECP5 and Gowin see `block_width`; as look-up tables about 0.1 of them a bit.
+    Ports: read_row -> read_data, where read_enable, else read_data stays; with a latency of 2 row_enable does the same
+    for the stage between. write_row, write_data, write_parts (a bit a part), committed at the end of the cycle. Cost on
+    iCE40: parts * ceil(depth / 256) block RAMs; on ECP5 and Gowin see `block_width`; as look-up tables about 0.1 of
+    them a bit.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Ram(wiring.Component):
         super().__init__(
             {
                 "read_row": In(rows),
+                "row_enable": In(1, init=1),
                 "read_enable": In(1, init=1),
                 "read_data": Out(PART * parts),
                 "write_row": In(rows),
@@ -65,8 +68,8 @@ class Ram(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        if self.latency > 1:
-            return elaborate_registered(self, self.write_row, self.read_row)
+        if self.latency > 1 and self.vendor != "pipelined":
+            return elaborate_registered(self, self.write_row, self.read_row, self.row_enable, self.read_enable)
         m = Module()
         # What has contents is read-only: constants in logic, as look-up tables used as memory start empty.
         attributes = {"ram_style": "logic" if self._init else "distributed"} if self._small else {}
@@ -80,12 +83,12 @@ class Ram(wiring.Component):
         write = store.write_port(granularity=PART)
         m.d.comb += [
             read.addr.eq(self.read_row),
-            read.en.eq(self.read_enable),
-            self.read_data.eq(read.data),
+            read.en.eq(self.read_enable if self.latency == 1 else self.row_enable),
             write.addr.eq(self.write_row),
             write.data.eq(self.write_data),
             write.en.eq(self.write_parts),
         ]
+        _through_register(m, self, read.data)
         return m
 
 
@@ -113,19 +116,19 @@ class SinglePortRam(wiring.Component):
             from .vendor_ice40 import elaborate_spram
 
             return elaborate_spram(self)
-        if self.latency > 1:
-            return elaborate_registered(self, self.row, self.row)
+        if self.latency > 1 and self.vendor != "pipelined":
+            return elaborate_registered(self, self.row, self.row, C(1, 1), C(1, 1))
         m = Module()
         m.submodules.memory = store = memory.Memory(shape=unsigned(PART * self.parts), depth=self.depth, init=[])
         read = store.read_port()
         write = store.write_port(granularity=PART)
         m.d.comb += [
             read.addr.eq(self.row),
-            self.read_data.eq(read.data),
             write.addr.eq(self.row),
             write.data.eq(self.write_data),
             write.en.eq(self.write_parts),
         ]
+        _through_register(m, self, read.data)
         return m
 
 
@@ -137,8 +140,8 @@ class Fifo(wiring.Component):
     written. Throughput: a word a cycle.
     """
 
-    def __init__(self, depth: int) -> None:
-        self.depth = depth
+    def __init__(self, depth: int, vendor: str = "portable") -> None:
+        self.depth, self.vendor = depth, vendor
         bits = depth.bit_length()
         super().__init__(
             {
@@ -155,33 +158,33 @@ class Fifo(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ram = ram = Ram(self.depth)
+        m.submodules.ram = ram = Ram(self.depth, vendor=self.vendor)
         pointer = (self.depth - 1).bit_length()
-        head, tail, head_next = Signal(pointer), Signal(pointer), Signal(pointer)
-        count, valid = Signal(pointer + 1), Signal()
-        push, pop = Signal(), Signal()
-        # Who reads is known late: both addresses are ready by then, and there is one adder for the level.
+        head, tail = Signal(pointer), Signal(pointer)  # head: of the word behind the visible one
+        count, valid, more = Signal(pointer + 1), Signal(), Signal()
+        push, pop, load = Signal(), Signal(), Signal()
+        # Who reads is known late: it enables the memory, whose addresses stand, and there is one adder for the level.
         change = Signal(pointer + 1)
         m.d.comb += [
             self.valid.eq(valid),
             push.eq(self.write & ~count[-1]),
             pop.eq(self.read & valid),
-            head_next.eq(Mux(pop, head + 1, head)),
+            load.eq(self.read | ~valid),
+            more.eq((count[1:] != 0) | (count[0] & ~valid)),  # a word lies in the memory
             change.eq(Cat(push ^ pop, (pop & ~push).replicate(pointer))),
             ram.write_row.eq(tail),
             ram.write_data.eq(self.write_data),
             ram.write_parts.eq(push),
-            ram.read_row.eq(head_next),
+            ram.read_row.eq(head),
+            ram.read_enable.eq(load),
             self.read_data.eq(ram.read_data),
             self.level.eq(count),
             self.room.eq(self.depth - count),
         ]
-        m.d.sync += [
-            head.eq(head_next),
-            count.eq(count + change),
+        m.d.sync += count.eq(count + change)
+        with m.If(load):
             # A word that is written in this cycle is not at the memory's output in the next.
-            valid.eq((count[1:] != 0) | (count[0] & ~pop)),
-        ]
+            m.d.sync += [valid.eq(more), head.eq(head + more)]
         with m.If(push):
             m.d.sync += tail.eq(tail + 1)
         with m.If(self.clear):
@@ -189,13 +192,24 @@ class Fifo(wiring.Component):
         return m
 
 
-def elaborate_registered(ram: Ram | SinglePortRam, write_row: Value, read_row: Value) -> Module:
+def _through_register(m: Module, ram: Ram | SinglePortRam, found: Value) -> None:
+    """What a portable memory found, behind the register that a latency of 2 asks for."""
+    if ram.latency == 1:
+        m.d.comb += ram.read_data.eq(found)
+    else:
+        with m.If(ram.read_enable if isinstance(ram, Ram) else 1):
+            m.d.sync += ram.read_data.eq(found)
+
+
+def elaborate_registered(
+    ram: Ram | SinglePortRam, write_row: Value, read_row: Value, row_enable: Value, read_enable: Value
+) -> Module:
     """The vendor's block RAM with the register at its output."""
     if ram.vendor == "ecp5":
         from .vendor_ecp5 import elaborate_ram
     else:
         from .vendor_gowin import elaborate_ram
-    return elaborate_ram(ram, write_row, read_row)
+    return elaborate_ram(ram, write_row, read_row, row_enable, read_enable)
 
 
 def host_row(address: Signal, parts: int) -> tuple[Signal, Signal]:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+PARALLEL = 5
 
 
 def conditional_sum(
@@ -32,7 +34,8 @@ class RowMultiplier(wiring.Component):
     total   `width` + 1 + `rows` bits, signed
 
     With vendor "ice40" a row is a chain of logic cells that add `a` or pass, one cell a bit, where yosys would take a
-    carry-save tree of more than two. Cost there: rows * (width + 1).
+    carry-save tree of more than two. From PARALLEL rows on they are two chains, whose sums are added: half as deep.
+    Cost there: rows * (width + 1), and width + 1 of two chains.
     """
 
     def __init__(self, width: int, rows: int, vendor: str = "portable") -> None:
@@ -51,16 +54,26 @@ class RowMultiplier(wiring.Component):
         if self.vendor != "ice40":
             m.d.comb += self.total.eq(self.start + self.a * self.b)
             return m
-        upper: Value = self.start
-        low_bits: list[Value] = []
-        for index in range(self.rows):
-            added = Signal(signed(self.width + 1), name=f"row_{index}")
-            conditional_sum(m, f"row{index}", upper, self.a, self.b[index], added, self.vendor)
+        if self.rows < PARALLEL:
+            low = self._chain(m, "row", self.start, range(self.rows))
+            m.d.comb += self.total.eq(low)
+            return m
+        half = -(-self.rows // 2)
+        low = self._chain(m, "row", self.start, range(half))
+        high = self._chain(m, "row", Const(0, signed(self.width + 1)), range(half, self.rows))
+        m.d.comb += self.total.eq(Cat(low[:half], low[half:].as_signed() + high))
+        return m
+
+    def _chain(self, m: Module, name: str, start: Value, rows: range) -> Value:
+        """start + a * those bits of b, a conditional addition behind the other."""
+        upper, low_bits = start, []
+        for index in rows:
+            added = Signal(signed(self.width + 1), name=f"{name}_{index}")
+            conditional_sum(m, f"{name}{index}", upper, self.a, self.b[index], added, self.vendor)
             low_bits.append(added[0])
             # The sum of two numbers of `width` bits, halved, is one of `width` bits again: no row overflows.
             upper = Cat(added[1:], added[-1]).as_signed()
-        m.d.comb += self.total.eq(Cat(*low_bits, upper).as_signed())
-        return m
+        return Cat(*low_bits, upper).as_signed()
 
 
 class Multiplier(wiring.Component):

@@ -8,8 +8,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import LiquidConfig
+from .fetch import CONTROL_LAYOUT
 from .isa import (
-    CONTROL_FIELDS,
     HEADER_WORDS,
     ISSUE_BITS,
     LAG_WORDS,
@@ -25,7 +25,6 @@ from .lane_path import slot_layout
 from .multiplier import conditional_sum
 
 MAC_LAYOUT = data.StructLayout(dict(MAC_FIELDS))
-CONTROL_LAYOUT = data.StructLayout(dict(CONTROL_FIELDS))
 
 
 class Sequencer(wiring.Component):
@@ -36,8 +35,9 @@ class Sequencer(wiring.Component):
 
     run, abort                 from the host
     idle                       nothing is under way, and the memories are the host's: stopped, or at a FRAME that waits
-    stopped                    not even the program is fetched
-    fetch, fetch_row, issue    program memory: enable and address, and from the next cycle on the issue word
+    stopped                    not even the program is fetched: its next word is the first
+    issue, pc                  the issue word under way and its number. With `fetch` there is another one in the next
+                               cycle, chosen by again, jumping and taken, and stopped (see Fetch); begin_loop: a LOOP
     slot                       the slot of this cycle; v_row, w_row and s_address are its addresses, one cycle later
     hand_on                    two cycles after a snapshot's slot; from the next cycle on, for `lanes` cycles:
     finish_pc                  number of its finish word; row and parity, from two cycles earlier on
@@ -63,8 +63,12 @@ class Sequencer(wiring.Component):
                 "illegal": Out(1),
                 "stopped": Out(1),
                 "fetch": Out(1),
-                "fetch_row": Out(pc),
+                "again": Out(1),
+                "jumping": Out(1),
+                "taken": Out(1),
+                "begin_loop": Out(1),
                 "issue": In(ISSUE_BITS),
+                "pc": In(pc),
                 "slot": Out(slot_layout(config.lanes)),
                 "v_row": Out((config.vector_rows - 1).bit_length()),
                 "w_row": Out((config.weight_words - 1).bit_length()),
@@ -120,15 +124,8 @@ class Sequencer(wiring.Component):
             data.View(MAC_LAYOUT, self.issue[: MAC_LAYOUT.size]),
             data.View(CONTROL_LAYOUT, self.issue[: CONTROL_LAYOUT.size]),
         )
-        # The instruction stays at the memory's output until it is carried out. Whether it is, is known last: it enables
-        # the memory, and every address is ready before.
-        pc, after = Signal(len(self.fetch_row)), Signal(len(self.fetch_row))
-        m.d.comb += [after.eq(pc + 1), self.fetch_row.eq(after)]
-        with m.If(self.fetch):
-            m.d.sync += pc.eq(self.fetch_row)
-
         # Loop state, parity, weight pointer. loop_left counts the row under way, loop_more says that there are others.
-        loop_start, loop_left, row, in_loop, loop_more = Signal.like(pc), Signal(8), Signal(8), Signal(), Signal()
+        loop_left, row, in_loop, loop_more = Signal(8), Signal(8), Signal(), Signal()
         parity, pointer = Signal(), Signal(len(self.w_row))
 
         # ---- The slots of the instruction under way
@@ -205,9 +202,8 @@ class Sequencer(wiring.Component):
             held.eq(is_control & ((control.control == Control.JUMP) | (control.control == Control.ROOM))),
             advance.eq(load & ~held),
             self.fetch.eq(advance),
+            self.again.eq(again),
         ]
-        with m.If(again):
-            m.d.comb += self.fetch_row.eq(loop_start)
         with m.If(advance & in_loop & control.loop_end):
             m.d.sync += [
                 loop_left.eq(loop_left - 1),
@@ -224,8 +220,8 @@ class Sequencer(wiring.Component):
         m.d.sync += self.inputs_left.eq(words_left != 0)
         with m.If(self.input_take | self.header.any()):
             m.d.sync += [words_left.eq(words_left - 1), self.inputs_left.eq(words_left != 1)]
-        condition, taken, repeats = Signal(), Signal(), Signal(8)
-        m.d.sync += taken.eq(condition)
+        condition, repeats = Signal(), Signal(8)
+        m.d.sync += self.taken.eq(condition)
         first, trace = self.flags[0], self.flags[1]
         assert (Flag.FIRST, Flag.TRACE) == (1, 2)
         with m.Switch(control.cond):
@@ -259,13 +255,12 @@ class Sequencer(wiring.Component):
                     pass
                 with m.Case(Control.LOOP):
                     m.d.sync += [
-                        loop_start.eq(after),
                         loop_left.eq(control.imm),
                         loop_more.eq(control.imm[:8] != 1),
                         row.eq(0),
                         in_loop.eq(1),
                     ]
-                    m.d.comb += self.count_rhs.eq(control.imm[15])
+                    m.d.comb += [self.begin_loop.eq(1), self.count_rhs.eq(control.imm[15])]
                 with m.Case(Control.SWAP):
                     m.d.sync += parity.eq(~parity)
                 with m.Case(Control.JUMP):
@@ -303,7 +298,7 @@ class Sequencer(wiring.Component):
 
         with m.FSM(name="sequencer"):
             with m.State("IDLE"):
-                m.d.comb += [self.stopped.eq(1), self.fetch.eq(1), self.fetch_row.eq(0)]
+                m.d.comb += [self.stopped.eq(1), self.fetch.eq(1)]
                 m.d.sync += [self.idle.eq(1), in_loop.eq(0), row.eq(0), waited.eq(0), parity.eq(0)]
                 with m.If(self.run):
                     m.next = "READY"
@@ -337,7 +332,7 @@ class Sequencer(wiring.Component):
                             is_term.eq(mac.op == Op.TERM),
                             v_row.eq(self._vector_row(mac, row, parity)),
                             at_lane.eq(0),
-                            slot_pc.eq(pc[1:]),
+                            slot_pc.eq(self.pc[1:]),
                             slot_row.eq(row),
                             scalar.eq(mac.w[:8]),
                         ]
@@ -354,8 +349,8 @@ class Sequencer(wiring.Component):
                     with m.If(first):
                         m.d.sync += parity.eq(0)
             with m.State("JUMP"):
-                m.d.comb += [self.fetch.eq(1), self.fetch_row.eq(Mux(taken, control.target, after))]
-                with m.If(taken & (control.cond == Cond.AGAIN)):
+                m.d.comb += [self.fetch.eq(1), self.jumping.eq(1)]
+                with m.If(self.taken & (control.cond == Cond.AGAIN)):
                     m.d.sync += repeats.eq(repeats - 1)
                 m.next = "READY"
             with m.State("ROOM"):

@@ -55,7 +55,9 @@ MEMORY_PARAMETERS = {
 }  # fmt: skip
 
 
-def elaborate_ram(ram: Ram | SinglePortRam, write_row: Value, read_row: Value) -> Module:
+def elaborate_ram(
+    ram: Ram | SinglePortRam, write_row: Value, read_row: Value, row_enable: Value, read_enable: Value
+) -> Module:
     """A memory's words in as many DP16KD as its bits fill, each a column of `block_width` bits."""
     m = Module()
     width = block_width(ram.depth, ram.parts)
@@ -63,14 +65,16 @@ def elaborate_ram(ram: Ram | SinglePortRam, write_row: Value, read_row: Value) -
         # The last block of an odd number of parts is half empty.
         bits = min(width, PART * ram.parts - low)
         enables = ram.write_parts[low // PART : -(-(low + bits) // PART)]
-        out = _block(m, f"block{index}", width, write_row, ram.write_data[low : low + bits], enables, read_row)
+        given = ram.write_data[low : low + bits]
+        out = _block(m, f"block{index}", width, write_row, given, enables, read_row, row_enable, read_enable)
         m.d.comb += ram.read_data[low : low + bits].eq(out)
     return m
 
 
 def _block(
-    m: Module, name: str, width: int, write_row: Value, write_data: Value, enables: Value, read_row: Value
-) -> Value:
+    m: Module, name: str, width: int, write_row: Value, write_data: Value, enables: Value, read_row: Value,
+    row_enable: Value, read_enable: Value,
+) -> Value:  # fmt: skip
     """One DP16KD of `width` data bits, read two cycles after its address; of 8 bits and more, 9 with parity."""
     address_low = (width - 1).bit_length()  # address bits within a row of the block
     ada, adb = Signal(14, name=f"{name}_ada"), Signal(14, name=f"{name}_adb")
@@ -90,7 +94,8 @@ def _block(
         out.append(found[18 : 18 + width])
     one, zero = C(1, 1), C(0, 1)
     ports: dict[str, Value] = {
-        "i_CLKA": ClockSignal(), "i_CLKB": ClockSignal(), "i_CEA": one, "i_CEB": one, "i_OCEA": one, "i_OCEB": one,
+        "i_CLKA": ClockSignal(), "i_CLKB": ClockSignal(), "i_CEA": one, "i_CEB": row_enable, "i_OCEA": one,
+        "i_OCEB": read_enable,
         "i_RSTA": zero, "i_RSTB": zero, "i_WEA": enables.any(), "i_WEB": zero,
     }  # fmt: skip
     ports |= {f"i_CS{port}{k}": zero for port in "AB" for k in range(3)}

@@ -48,7 +48,9 @@ def multiply(m: Module, name: str, a: Value, b: Value) -> Signal:
     return product
 
 
-def elaborate_ram(ram: Ram | SinglePortRam, write_row: Value, read_row: Value) -> Module:
+def elaborate_ram(
+    ram: Ram | SinglePortRam, write_row: Value, read_row: Value, row_enable: Value, read_enable: Value
+) -> Module:
     """A memory's words in as many SDPB as its bits fill, each a column of `block_width` bits."""
     m = Module()
     width = block_width(ram.depth, ram.parts)
@@ -70,7 +72,7 @@ def elaborate_ram(ram: Ram | SinglePortRam, write_row: Value, read_row: Value) -
             "SDPB",
             **{f"p_{key}": value for key, value in MEMORY_PARAMETERS.items()},
             p_BIT_WIDTH_0=width, p_BIT_WIDTH_1=width,
-            i_CLKA=ClockSignal(), i_CLKB=ClockSignal(), i_CEA=enables.any(), i_CEB=C(1, 1), i_OCE=C(1, 1),
+            i_CLKA=ClockSignal(), i_CLKB=ClockSignal(), i_CEA=enables.any(), i_CEB=row_enable, i_OCE=read_enable,
             i_RESETA=C(0, 1), i_RESETB=C(0, 1), i_BLKSELA=C(0, 3), i_BLKSELB=C(0, 3),
             i_ADA=ada, i_ADB=adb, i_DI=given, o_DO=found,
         )  # fmt: skip

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""cocotb: a Ram, reads and writes of parts in every cycle; a row is read MEMORY_LATENCY cycles after its address."""
+"""cocotb: a Ram, reads and writes of parts in every cycle; a row is read MEMORY_LATENCY cycles after its address, and
+each stage stays as it is where it is not enabled."""
 
 import os
 import random
-from collections import deque
 from typing import Any
 
 import cocotb
@@ -21,28 +21,34 @@ async def reads_what_was_written(dut: Any) -> None:
     dut._log.info("seed %d", seed)
     rng, parts = random.Random(seed), len(dut.write_parts)
     cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
-    dut.read_enable.value = 1
+    dut.row_enable.value = dut.read_enable.value = 1
     await reset(dut, idle=("read_row", "write_row", "write_data", "write_parts"))
     # Few rows, so that each is met often: the ends, and rows that differ in one bit of the address.
     some = (rng.randrange(depth) for _ in range(8))
     rows = [0, depth - 1, *(1 << bit for bit in range(depth.bit_length() - 1)), *some]
     held: dict[int, list[int | None]] = {row: [None] * parts for row in rows}
-    under_way: deque[list[int | None]] = deque()
-    checked = 0
+    stages: list[list[int | None]] = [[None] * parts] * latency  # what each register holds, the output's first
+    checked = stayed = 0
     for cycle in range(CYCLES):
-        await FallingEdge(dut.clk)
-        if len(under_way) == latency:
-            for part, word in enumerate(under_way.popleft()):
-                if word is not None:
-                    bits = dut.read_data.value[16 * part + 15 : 16 * part]
-                    assert bits.to_unsigned() == word, f"seed {seed}, cycle {cycle}, part {part}"
-                    checked += 1
         row, written, data = rng.choice(rows), rng.choice(rows), rng.getrandbits(16 * parts)
         mask = 0 if row == written else rng.choice((0, (1 << parts) - 1, rng.getrandbits(parts)))
+        enables = [rng.random() < 0.8 for _ in range(latency)]
         dut.read_row.value, dut.write_row.value = row, written
         dut.write_data.value, dut.write_parts.value = data, mask
-        under_way.append(list(held[row]))
+        dut.read_enable.value = enables[0]
+        if latency > 1:
+            dut.row_enable.value = enables[1]
+        await FallingEdge(dut.clk)
+        following = [*stages[1:], list(held[row])]
+        stages = [new if enable else old for enable, new, old in zip(enables, following, stages)]
+        stayed += not enables[0]
         for part in range(parts):
             if mask >> part & 1:
                 held[written][part] = data >> 16 * part & 0xFFFF
+        for part, word in enumerate(stages[0]):
+            if word is not None:
+                bits = dut.read_data.value[16 * part + 15 : 16 * part]
+                assert bits.to_unsigned() == word, f"seed {seed}, cycle {cycle}, part {part}"
+                checked += 1
     assert checked > CYCLES // 2
+    assert stayed > CYCLES // 10

@@ -4,15 +4,14 @@ and the memories afterwards. They are spaced as closely as the hazards allow (te
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from program_generator import Case, case
+from program_generator import case
+from program_runner import run
 from simulators import need
 
 from liquid_accel.rtl.config import LiquidConfig, preset
 from liquid_accel.rtl.isa import Control, Op
-from liquid_accel.rtl.registers import address, mask
 from liquid_accel.sim.cxxrtl import CxxrtlTransport
 
 MACHINES = {
@@ -20,7 +19,6 @@ MACHINES = {
     "no kept sums": preset("test", kept_elements=0, fifo_words=1024),
 }
 SEEDS = 12
-RUN, ABORT = (mask("CONTROL", name) for name in ("RUN", "ABORT"))
 
 
 @pytest.fixture(scope="module", params=MACHINES)
@@ -29,35 +27,6 @@ def machine(request: pytest.FixtureRequest) -> Iterator[tuple[LiquidConfig, Cxxr
     config = MACHINES[request.param]
     with CxxrtlTransport(config) as transport:
         yield config, transport
-
-
-def run(case: Case, transport: Any) -> list[list[int]]:
-    """Load everything, and run frame after frame; the words of each."""
-
-    def write(name: str, *words: int) -> None:
-        transport.write(address(name), list(words))
-
-    def read(name: str, count: int = 1) -> list[int]:
-        return [int(word) for word in transport.read(address(name), count)]
-
-    write("CONTROL", ABORT)
-    for space, words in case.sections.items():
-        write("MEM_SPACE", space)
-        write("MEM_ADDRESS", 0)
-        write("MEM_DATA", *words.tolist())
-    write("IRQ_ENABLE", mask("IRQ_ENABLE", "STARVED") | mask("IRQ_ENABLE", "ERROR"))
-    write("CONTROL", RUN)
-    found = []
-    for words in case.frames:
-        write("IN_DATA", *words)
-        assert transport.wait(10.0), "the frame does not end"
-        found.append(read("OUT_DATA", read("OUT_LEVEL")[0]))
-    assert read("STATUS") == [mask("STATUS", "IDLE")]
-    for space, words in case.memories.items():
-        write("MEM_SPACE", space)
-        write("MEM_ADDRESS", 0)
-        assert read("MEM_DATA", len(words)) == words, space.name
-    return found
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -23,7 +23,7 @@ from liquid_accel.rtl.memory import Ram, SinglePortRam, read_cycles
 from liquid_accel.rtl.multiplier import Multiplier
 from liquid_accel.sim.elaborate import run_yosys, to_rtlil, to_verilog
 
-VENDORS = ("portable", "ecp5", "gowin")
+VENDORS = ("portable", "pipelined", "ecp5", "gowin")
 BLOCKS = {"ecp5": ("MULT18X18D", "DP16KD"), "gowin": ("MULT18X18", "SDPB")}
 SEED = 5
 
@@ -69,7 +69,7 @@ def test_memory(simulate: Any, vendor: str, depth: int, parts: int) -> None:
     simulate(ram, "cocotb_memory", MEMORY_SEED=str(SEED), **sizes)
 
 
-@pytest.mark.parametrize("vendor", VENDORS[1:])
+@pytest.mark.parametrize("vendor", BLOCKS)
 @pytest.mark.parametrize("parts", [1, 2])
 def test_a_memory_deeper_than_a_block_is_refused(vendor: str, parts: int) -> None:
     with pytest.raises(ValueError, match="at most 16384"):
@@ -83,7 +83,7 @@ def test_function_unit(simulate: Any, vendor: str) -> None:
     simulate(unit, "cocotb_function_unit", FUNCTION_SEED=str(SEED), FUNCTION_STATE_FRAC_BITS="12", **cycles)
 
 
-@pytest.mark.parametrize("vendor", VENDORS[1:])
+@pytest.mark.parametrize("vendor", BLOCKS)
 def test_the_whole_machine(simulate: Any, lanes: int, tmp_path: Path, vendor: str) -> None:
     config = machine(lanes)
     environment = case(tmp_path, config, "fused", SEED) | {"MACHINE_ABORTS": "12"}
@@ -113,7 +113,7 @@ def plain(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-@pytest.mark.parametrize("vendor", VENDORS[1:])
+@pytest.mark.parametrize("vendor", BLOCKS)
 def test_synthesis_leaves_the_registers_of_a_multiplier_in_it(tmp_path: Path, vendor: str) -> None:
     wanted = {"ecp5": vendor_ecp5, "gowin": vendor_gowin}[vendor].MULTIPLIER_PARAMETERS
     found = cells(tmp_path, Multiplier(17, 12, vendor), vendor, BLOCKS[vendor][0])
@@ -128,7 +128,7 @@ def test_synthesis_leaves_the_registers_of_a_multiplier_in_it(tmp_path: Path, ve
         assert pins[enable] == ["1"] or vendor == "gowin"
 
 
-@pytest.mark.parametrize("vendor", VENDORS[1:])
+@pytest.mark.parametrize("vendor", BLOCKS)
 @pytest.mark.parametrize(("depth", "parts", "count"), [(256, 16, 8), (1024, 1, 1), (4096, 8, 32)])
 def test_synthesis_leaves_the_registers_of_a_memory_in_it(
     tmp_path: Path, vendor: str, depth: int, parts: int, count: int
