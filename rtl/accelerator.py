@@ -17,6 +17,7 @@ class Accelerator(wiring.Component):
 
     request, response   streams: one response for each request, in order
     interrupt           level, see IRQ_ENABLE
+    error               level: STATUS shows an error
     clock_khz           what the register CLOCK_KHZ reads as; 0: unknown
     gate_clock          the datapath's flip-flops are clocked only while a frame is under way, see Core
     Reset of the sync domain is synchronous; where it comes from a pin, rtl/reset.py synchronises its release. ABORT
@@ -29,7 +30,12 @@ class Accelerator(wiring.Component):
         self.config, self.vendor, self.clock_khz = config, vendor, clock_khz
         self.core = Core(config, vendor, gate_clock)
         super().__init__(
-            {"request": In(stream.Signature(REQUEST)), "response": Out(stream.Signature(16)), "interrupt": Out(1)}
+            {
+                "request": In(stream.Signature(REQUEST)),
+                "response": Out(stream.Signature(16)),
+                "interrupt": Out(1),
+                "error": Out(1),
+            }
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -41,7 +47,7 @@ class Accelerator(wiring.Component):
         wiring.connect(m, block.response, wiring.flipped(self.response))
         wiring.connect(m, block.frames, core.frames)
         wiring.connect(m, core.results, block.results)
-        m.d.comb += self.interrupt.eq(block.interrupt)
+        m.d.comb += [self.interrupt.eq(block.interrupt), self.error.eq(block.error)]
         for name in ("run", "near", "host_space", "host_address", "host_write", "host_write_data"):
             m.d.comb += getattr(core, name).eq(getattr(block, name))
         for name in ("idle", "starved", "illegal", "in_room", "out_level", "host_read_data"):

@@ -31,7 +31,7 @@ class Lamps(wiring.Component):
 
     def __init__(self, clock_hz: float) -> None:
         self.bits = max(1, (round(clock_hz * LAMP_SECONDS) - 1).bit_length())
-        super().__init__({"sound": In(1), "damaged": In(1), "activity": Out(1), "error": Out(1)})
+        super().__init__({"sound": In(1), "trouble": In(1), "activity": Out(1), "error": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -40,7 +40,7 @@ class Lamps(wiring.Component):
         m.d.sync += Cat(count, tick).eq(count + 1)
         with m.If(~self.activity & ~self.error):
             m.d.sync += [count.eq(0), tick.eq(0)]
-        for event, lamp in ((self.sound, self.activity), (self.damaged, self.error)):
+        for event, lamp in ((self.sound, self.activity), (self.trouble, self.error)):
             more = Signal()
             with m.If(event):
                 m.d.sync += [lamp.eq(1), more.eq(1)]
@@ -54,7 +54,7 @@ class Chip(wiring.Component):
 
     rx, tx               UART, idle high; or with wire="spi":
     sck, mosi, cs_n, miso
-    activity, error      lamps: a sound frame came; a damaged one did
+    activity, error      lamps: a sound frame came; a damaged one did, or STATUS shows an error
     interrupt            the accelerator's, a level
 
     A bit of the UART takes `divisor` cycles; where it is None, what `clock_hz` and `baud` give. `device` takes the
@@ -105,7 +105,7 @@ class Chip(wiring.Component):
             link.interrupt.eq(device.interrupt),
             self.interrupt.eq(device.interrupt),
             lamps.sound.eq(link.sound),
-            lamps.damaged.eq(link.damaged),
+            lamps.trouble.eq(link.damaged | device.error),
             self.activity.eq(lamps.activity),
             self.error.eq(lamps.error),
         ]

@@ -40,7 +40,8 @@ class RegisterBlock(wiring.Component):
 
     Every address answers: one without a register, and a word that no memory has, reads 0, ignores writes and is told
     by STATUS. `request.ready` waits for the response before it to be taken. `near` is high in the cycle in which a
-    request is taken, among others, and comes from a register. `clock_khz` is what CLOCK_KHZ reads as.
+    request is taken, among others, and comes from a register. `clock_khz` is what CLOCK_KHZ reads as. `error` is high
+    while STATUS shows one.
     """
 
     def __init__(self, config: LiquidConfig, clock_khz: int = 0) -> None:
@@ -51,6 +52,7 @@ class RegisterBlock(wiring.Component):
                 "request": In(stream.Signature(REQUEST)),
                 "response": Out(stream.Signature(16)),
                 "interrupt": Out(1),
+                "error": Out(1),
                 "frames": Out(stream.Signature(16)),
                 "results": In(stream.Signature(16)),
                 "run": Out(1),
@@ -109,6 +111,7 @@ class RegisterBlock(wiring.Component):
                 with m.Case(kind):
                     m.d.sync += inside.eq(address[exact_log2(words) :] == 0)
         m.d.comb += [
+            self.error.eq(errors.any()),
             self.near.eq(seen | (waiting != 0)),
             self.run.eq(run),
             self.abort.eq(abort),
@@ -120,7 +123,7 @@ class RegisterBlock(wiring.Component):
             self.frames.payload.eq(request.data),
             self.results.ready.eq(read & named["OUT_DATA"]),
             self.interrupt.eq(
-                (enable & Cat((self.out_level >= mark) & (self.out_level != 0), self.starved, errors.any())).any()
+                (enable & Cat((self.out_level >= mark) & (self.out_level != 0), self.starved, self.error)).any()
             ),
         ]
         m.d.sync += abort.eq(write & named["CONTROL"] & field("CONTROL", "ABORT"))

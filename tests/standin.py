@@ -36,6 +36,7 @@ class StandIn(wiring.Component):
                 "request": In(stream.Signature(REQUEST)),
                 "response": Out(stream.Signature(16)),
                 "interrupt": Out(1),
+                "error": Out(1),
             }
         )
 

@@ -223,12 +223,14 @@ def test_what_does_not_exist_reads_0_writes_nothing_and_sets_bad_address_alone()
                 assert word == (0x5A5A if there and data is None else 0)
                 assert bench.written == ([(space, at, 77)] if there and data is not None else [])
                 assert await bench.read("STATUS") == (status if there else bad)
+                assert bench.ctx.get(bench.block.error) == (not there)
                 assert await bench.read("MEM_ADDRESS") == (at + 1) & 0xFFFF
                 await bench.write("CONTROL", registers.mask("CONTROL", "ABORT"))
         for address, data in product(absent, (None, 0xFFFF)):
             assert await bench.read("STATUS") == status
             assert (await bench.access(address, data))[0] == 0
             assert await bench.read("STATUS") == bad
+            assert bench.ctx.get(bench.block.error)
             await bench.write("CONTROL", registers.mask("CONTROL", "ABORT"))
         for register in registers.REGISTERS:
             if register.name not in ("OUT_DATA", "MEM_DATA", "CONTROL"):

@@ -4,6 +4,7 @@
 from typing import Any
 
 import pytest
+from amaranth.hdl import Signal
 from amaranth.sim import Simulator
 from link_peer import CLOSED, DAMAGED, FLAG, OK, VERSION, Answer, answers, frame, read, write
 from standin import FIFO, IDENTITY, IDENTITY_WORD, StandIn
@@ -119,7 +120,7 @@ def test_lamps_stay_on_for_once_to_four_times_their_time(clock_hz: int) -> None:
     shortest = clock_hz * LAMP_SECONDS
 
     async def bench(ctx: Any) -> None:
-        pairs = (lamps.sound, lamps.activity), (lamps.damaged, lamps.error)
+        pairs = (lamps.sound, lamps.activity), (lamps.trouble, lamps.error)
         for (event, lamp), (_, other) in zip(pairs, reversed(pairs)):
             for times in (1, 5):
                 for _ in range(times):
@@ -152,3 +153,25 @@ def test_a_chip_that_cannot_be_is_refused() -> None:
         chip(wire="i2c")
     with pytest.raises(ValueError, match="baud is"):
         Chip(preset("test"), clock_hz=3e6)
+
+
+def test_an_error_of_the_accelerator_lights_the_lamp_as_long_as_it_lasts() -> None:
+    accelerator = StandIn(16)
+    fault = Signal()
+    accelerator.error = fault
+    device = Chip(preset("test"), clock_hz=200, divisor=4, device=accelerator)
+
+    async def bench(ctx: Any) -> None:
+        await ctx.tick().repeat(4)
+        assert not ctx.get(device.error)
+        ctx.set(fault, 1)
+        await ctx.tick()
+        for _ in range(500):
+            await ctx.tick()
+            assert ctx.get(device.error)
+            assert not ctx.get(device.activity)
+        ctx.set(fault, 0)
+        await ctx.tick().repeat(200)
+        assert not ctx.get(device.error)
+
+    simulate(device, bench)
