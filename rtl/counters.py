@@ -119,8 +119,10 @@ class Counters(wiring.Component):
         assert (TRAILER_WORDS, STEP_RECORD_WORDS, LAG_WORDS) == (left, len(words) - step + 1, 5)
         at, after = Signal(range(len(words))), Signal(range(len(words)))
         mark = Signal(16)
+        # The mark goes out as the last element's clamp is on its way to the status.
+        clamp = happened & Status.SATURATED
         with m.If(sending):
-            m.d.comb += [mark.eq(Cat(status, Const(MARK_DONE >> 12, 4))), after.eq(at + 1)]
+            m.d.comb += [mark.eq(Cat(status | clamp, Const(MARK_DONE >> 12, 4))), after.eq(at + 1)]
         with m.Elif(lagging):
             m.d.comb += [mark.eq(MARK_LAG), after.eq(Mux(at == 0, left, Mux(at == left + 1, norm, at + 1)))]
         with m.Else():

@@ -160,9 +160,10 @@ class Fifo(wiring.Component):
         m = Module()
         m.submodules.ram = ram = Ram(self.depth, vendor=self.vendor)
         pointer = (self.depth - 1).bit_length()
-        head, tail = Signal(pointer), Signal(pointer)  # head: of the word behind the visible one
-        count, valid, more = Signal(pointer + 1), Signal(), Signal()
-        push, pop, load = Signal(), Signal(), Signal()
+        head = Signal(pointer)  # of the word behind the visible one
+        tail = Signal(pointer)
+        count = Signal(pointer + 1)
+        valid, more, push, pop, load = (Signal(name=name) for name in ("visible", "more", "push", "pop", "load"))
         # Who reads is known late: it enables the memory, whose addresses stand, and there is one adder for the level.
         change = Signal(pointer + 1)
         m.d.comb += [

@@ -81,20 +81,25 @@ class StepController(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         # Time left, now and after the step, is kept complemented: a subtraction is then an addition without inverters.
-        spent, spent_after = Signal(TIME_WIDTH, init=FULL), Signal(TIME_WIDTH, init=FULL)
+        spent = Signal(TIME_WIDTH, init=FULL)
+        spent_after = Signal(TIME_WIDTH, init=FULL)
         left = self.left
         m.d.comb += left.eq(~spent)
-        shifter, count = Signal(TIME_WIDTH), Signal(6)
-        fresh, clipped, above, accept, ok, saturated = (Signal() for _ in range(6))
+        shifter = Signal(TIME_WIDTH)
+        count = Signal(6)
+        names = ("fresh", "clipped", "above", "accept", "ok", "saturated")
+        fresh, clipped, above, accept, ok, saturated = (Signal(name=name) for name in names)
         time_left = Signal()  # of the time as it stood a cycle earlier; a halt says so at once
         history = Signal()  # a step of this sequence was accepted: the last error and change mean something
         at_limit = Signal()  # the size came out below the smallest and was raised to it
         newest = Signal()  # which of the two error words is the newest
         opening = Signal()  # no step was accepted since the last jump
-        judging, checked = Signal(), Signal()
+        judging = Signal()
+        checked = Signal()
 
         # The one subtractor of times: left - shifter = ~(~left + shifter). Its result is a register's.
-        spending, short = Signal(TIME_WIDTH + 1), Signal()  # short: less was left than the shifter held
+        spending = Signal(TIME_WIDTH + 1)
+        short = Signal()  # less was left than the shifter held
         planning = Signal()
         m.d.comb += spending.eq(spent + shifter)
         with m.If(planning):

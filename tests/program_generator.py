@@ -8,6 +8,7 @@ until it names nothing.
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,10 +41,11 @@ from liquid_accel.rtl.isa import (
     Track,
 )
 from liquid_accel.sim.golden import GoldenError, GoldenMachine
+from liquid_accel.sim.golden.hazards import HazardChecker
 from liquid_accel.sim.golden.memory import assemble
 
 Words = npt.NDArray[np.uint16]
-ROWS = 3  # iterations of a loop at the most
+ROWS, MANY_ROWS = 3, 255  # iterations of a loop at the most: of most loops, and of all
 LISTED = 64  # entries of a list at the most
 PUSHED = 128  # words that blocks push in a frame at the most, without repetitions
 # Words of S: lists from below FIRST_LIST on in the lower and the upper half, scalars between the halves, Param above.
@@ -131,7 +133,8 @@ class Generator:
         if self.rng.random() < 0.5:
             self.put(make(False))
             return
-        self.control(Control.LOOP, imm=self.rng.randint(1, ROWS) | self.rng.getrandbits(1) << 15)
+        most = MANY_ROWS if self.rng.random() < 0.05 else ROWS
+        self.control(Control.LOOP, imm=self.rng.randint(1, most) | self.rng.getrandbits(1) << 15)
         if self.rng.random() < 0.3:
             self.put(replace(make(True), last=0, finish=Finish()))
         self.put(replace(make(True), loop_end=1))
@@ -304,10 +307,41 @@ def golden(config: LiquidConfig, program: Sequence[Instruction], sections: dict[
     return machine
 
 
+class Spacer(HazardChecker):
+    """Lets an instruction that comes too early wait longer, and remembers by how much: stalls by pc."""
+
+    def __init__(self, config: LiquidConfig) -> None:
+        super().__init__(config)
+        self.stalls: Counter[int] = Counter()
+
+    def issue(self, pc: int, i: Instruction, r: int, parity: int, cost: int, taken: tuple[int, int] = (0, 0)) -> None:
+        stands = self.now, self._snapshot, self._tracked
+        while True:
+            later = replace(i, stall=i.stall + self.stalls[pc])
+            try:
+                return super().issue(pc, later, r, parity, cost + self.stalls[pc], taken)
+            except GoldenError as error:
+                match = next(m for m in (re.search(p, str(error)) for p in HAZARDS) if m)
+                self.stalls[pc] += max(int(match["late"]) - int(match["now"]), 1)
+                self.now, self._snapshot, self._tracked = stands
+
+
+def roughly_spaced(
+    config: LiquidConfig, program: list[Instruction], sections: dict[Space, Words], words: list[list[int]]
+) -> list[Instruction]:
+    """The program with most of the stalls that it needs, found in one run."""
+    machine, spacer = golden(config, program, sections), Spacer(config)
+    machine.hazards = spacer
+    machine.run([np.array(words)])
+    assert all(i.stall + spacer.stalls[pc] <= STALL_MAX for pc, i in enumerate(program))
+    return [replace(i, stall=i.stall + spacer.stalls[pc]) for pc, i in enumerate(program)]
+
+
 def spaced(
     config: LiquidConfig, program: list[Instruction], sections: dict[Space, Words], words: list[list[int]]
 ) -> tuple[list[Instruction], GoldenMachine, list[list[int]]]:
-    """The program with the smallest stalls, the machine that ran it, and the words of each frame."""
+    """The program with small stalls, the machine that ran it, and the words of each frame."""
+    program = roughly_spaced(config, program, sections, words)
     while True:
         machine = golden(config, program, sections)
         try:
@@ -337,6 +371,23 @@ def case(config: LiquidConfig, seed: int, blocks: int = 8, count: int = 3) -> Ca
             program, machine, expected = spaced(config, program, sections, words)
         except GoldenError:  # a sum that leaves its bits, inputs that a branch left
             continue
-        after = {space: machine.dump(space).tolist() for space in (Space.VECTOR, Space.A, Space.B, Space.C, Space.S)}
-        everything = sections | assemble(program)
-        return Case(config, program, everything, words, expected, after)
+        return _finished(config, program, sections, words, machine, expected)
+
+
+def _finished(
+    config: LiquidConfig, program: list[Instruction], sections: dict[Space, Words], words: list[list[int]],
+    machine: GoldenMachine, expected: list[list[int]],
+) -> Case:  # fmt: skip
+    after = {space: machine.dump(space).tolist() for space in (Space.VECTOR, Space.A, Space.B, Space.C, Space.S)}
+    return Case(config, program, sections | assemble(program), words, expected, after)
+
+
+def again(other: Case, program: list[Instruction], words: list[list[int]]) -> Case | None:
+    """The same memories with another program or other frames; None where the golden model refuses that."""
+    sections = {space: data for space, data in other.sections.items() if space not in (Space.ISSUE, Space.FINISH)}
+    machine = golden(other.config, program, sections)
+    try:
+        found = machine.run([np.array(words)])[0]
+    except GoldenError:
+        return None
+    return _finished(other.config, program, sections, words, machine, [frame.tolist() for frame in found])

@@ -6,6 +6,7 @@ from typing import Any
 from program_generator import Case
 
 from liquid_accel.rtl.registers import address, mask
+from liquid_accel.rtl.transport import TransportError
 
 RUN, ABORT = (mask("CONTROL", name) for name in ("RUN", "ABORT"))
 
@@ -37,3 +38,18 @@ def run(case: Case, transport: Any) -> list[list[int]]:
         write("MEM_ADDRESS", 0)
         assert read("MEM_DATA", len(words)) == words, space.name
     return found
+
+
+def differs(case: Case, transport: Any) -> str | None:
+    """What is first found to be other than the golden model has it; None where all is equal."""
+    try:
+        found = run(case, transport)
+    except (AssertionError, TransportError) as error:
+        return str(error).splitlines()[0] or "a wait without end"
+    for frame, (words, wanted) in enumerate(zip(found, case.expected)):
+        if len(words) != len(wanted):
+            return f"frame {frame} has {len(words)} words, and not {len(wanted)}"
+        for at, (word, expected) in enumerate(zip(words, wanted)):
+            if word != expected:
+                return f"frame {frame}, word {at}: 0x{word:04x}, and not 0x{expected:04x}"
+    return None
