@@ -18,7 +18,7 @@ __all__ = ["CxxrtlTransport", "SimulatorBuildError", "compiler"]
 _WORDS = np.ctypeslib.ndpointer(np.uint16, ndim=1, flags="C_CONTIGUOUS")
 _HANDLE, _U8, _U64, _SIZE = ctypes.c_void_p, ctypes.c_uint8, ctypes.c_uint64, ctypes.c_size_t
 # name: (result, arguments) of the functions in cxxrtl_loop.cpp
-_FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "liquid_new": (_HANDLE, []),
     "liquid_free": (None, [_HANDLE]),
     "liquid_reset": (None, [_HANDLE, _U64]),
@@ -46,12 +46,18 @@ class CxxrtlTransport(SimulatedTransport):
         progress: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(patience, wait_step=50_000)
-        self._library = open_library(build(to_rtlil(accelerator(config, device), "liquid"), progress), _FUNCTIONS)
-        handle = self._library.liquid_new()
+        self._begin(open_library(build(to_rtlil(accelerator(config, device), "liquid"), progress), FUNCTIONS))
+
+    def _begin(self, library: ctypes.CDLL, prepare: Callable[[ctypes.c_void_p], None] | None = None) -> None:
+        """A new simulation out of a `library`; `prepare` may set inputs before it is reset."""
+        self._library = library
+        handle = library.liquid_new()
         if not handle:
             raise TransportError("there is not enough memory for the simulation")
         self._handle = _HANDLE(handle)
-        self._library.liquid_reset(self._handle, RESET_CYCLES)
+        if prepare is not None:
+            prepare(self._handle)
+        library.liquid_reset(self._handle, RESET_CYCLES)
 
     @property
     def cycles(self) -> int:

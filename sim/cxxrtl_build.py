@@ -45,7 +45,8 @@ def compiler() -> str | None:
 def build(rtlil: str, progress: Callable[[str], None] | None = None, loop: str = BUS_LOOP) -> Path:
     """Return the shared library of the design in `rtlil`, whose top module is called `liquid`, driven by a `loop`.
 
-    `loop` is a C++ file beside this one, written over cxxrtl_step.h: it names the top's ports and exports functions.
+    `loop` is a C++ file beside this one, or an absolute path, written over cxxrtl_step.h: it names the top's ports and
+    exports functions.
     Built where it is missing from the cache; two processes that want the same build it once. `progress` is told, in one
     sentence, when a build begins. Raises `SimulatorBuildError`.
     """
@@ -53,7 +54,7 @@ def build(rtlil: str, progress: Callable[[str], None] | None = None, loop: str =
     if cxx is None:
         raise SimulatorBuildError("the compiled simulation needs a C++ compiler: g++, c++, clang++ or the one in CXX")
     version = _run([cxx, "--version"], Path.cwd()).splitlines()[0]
-    sources = [(HERE / name).read_text() for name in (loop, *HEADERS)]
+    sources = [(HERE / name).read_text() for name in (loop, BUS_LOOP, *HEADERS)]
     parts = [rtlil, yosys_version(), version, platform.machine(), YOSYS_SCRIPT, *FLAGS, *sources]
     folder = cache_folder("cxxrtl")
     library = folder / f"{key(parts)}.so"
@@ -91,7 +92,7 @@ def _compile(rtlil: str, compile: Sequence[str], loop: Path, library: Path) -> N
         settles = FEEDBACK in (folder / "device.h").read_text()
         output = folder / "device.so"
         define = f"-DDEVICE_SETTLES={int(settles)}"
-        _run([*compile, define, f"-I{runtime}", f"-I{folder}", str(loop), "-o", str(output)], folder)
+        _run([*compile, define, f"-I{runtime}", f"-I{folder}", f"-I{HERE}", str(loop), "-o", str(output)], folder)
         output.rename(library)
 
 

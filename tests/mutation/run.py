@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Faults put into the gateware, one at a time, and whether the checks find them: `make mutate`.
+
+    python tests/mutation/run.py [--mutants 400] [--seed 1] [--programs 120] [--processes 2]
+
+Prints survivors as they are found, then a table by part; build/mutation.json has all of it. Exit status 1 where fewer
+than 95 % were found.
+"""
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+
+from checks import CONFIG, Check, checks  # noqa: E402
+from mutants import Machine, Mutant, compiled, mutate  # noqa: E402
+
+ENOUGH = 0.95
+RESULT = Path("build/mutation.json")
+_shared: dict[str, Any] = {}  # what forked processes inherit
+
+
+def found_by(mutant: Mutant) -> str | None:
+    """The first check that finds the mutant; None where it survives."""
+    for name, check in _shared["checks"]:
+        with Machine(_shared["library"], mutant.number) as machine:
+            if not check(machine):
+                return str(name)
+    return None
+
+
+def hunt(count: int, seed: int, programs: int, processes: int) -> Iterator[tuple[Mutant, str | None]]:
+    """Each mutant, and what found it. Raises AssertionError where a check fails without a mutant."""
+    text, mutants = mutate(CONFIG, count, seed)
+    _shared["library"] = compiled(text)
+    _shared["checks"] = list(checks(CONFIG, programs))
+    sound(_shared["checks"])
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        yield from zip(mutants, pool.imap(found_by, mutants))
+
+
+def sound(all_checks: list[tuple[str, Check]]) -> None:
+    """Without a mutant every check holds."""
+    for name, check in all_checks:
+        with Machine(_shared["library"], 0) as machine:
+            assert check(machine), f"{name} fails on the machine without a mutant"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="mutate", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--mutants", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--programs", type=int, default=120, help="random programs that a mutant has to get past")
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args(arguments)
+    begun = time.monotonic()
+    made: Counter[str] = Counter()
+    killed: Counter[str] = Counter()
+    killers: Counter[str] = Counter()
+    survivors: list[str] = []
+    for mutant, killer in hunt(options.mutants, options.seed, options.programs, options.processes):
+        made[mutant.part] += 1
+        if killer is None:
+            survivors.append(str(mutant))
+            print(f"survives: {mutant}", flush=True)
+        else:
+            killed[mutant.part] += 1
+            killers[killer.split(" ")[0] if killer.startswith("program") else killer] += 1
+    for part in made:
+        print(f"{part:26}{killed[part]:5} of {made[part]:4}")
+    share = killed.total() / made.total()
+    seconds = round(time.monotonic() - begun)
+    print(f"{'all':26}{killed.total():5} of {made.total():4}: {100 * share:.1f} %, seed {options.seed}, {seconds} s")
+    print("found by:", ", ".join(f"{name} {count}" for name, count in killers.most_common()))
+    RESULT.parent.mkdir(exist_ok=True)
+    record = {
+        "seed": options.seed, "programs": options.programs, "seconds": seconds, "mutants": made.total(),
+        "killed": killed.total(), "share": round(share, 4), "by_part": {p: [killed[p], made[p]] for p in made},
+        "killers": dict(killers), "survivors": survivors,
+    }  # fmt: skip
+    RESULT.write_text(json.dumps(record, indent=2) + "\n")
+    return 0 if share >= ENOUGH else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
