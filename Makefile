@@ -5,6 +5,10 @@
 # make bench        liquid networks beside gated ones and other libraries: docs/performance.md; BENCH_ARGS=--quick
 # make fuzz         a million inputs for what takes bytes from outside; FUZZ_ARGS=--inputs 10000 for fewer
 # make fault-injection  a bad wire to a whole simulated chip, and random traffic on its bus: docs/testing.md
+# make prove        proofs of the gateware's blocks, and a fault that breaks each
+# make mutate       faults in the gateware, and whether random programs find them; MUTATE_ARGS="--mutants 400"
+# make soak         random programs and networks, golden model against gateware: hours; SOAK_ARGS="--programs 500"
+# make verify-report  docs/verification.md from what these three found
 # make synth-check  cells and clock of the machine on the smallest part
 # make boards       every board's bitstream: docs/boards.md; BOARDS="ulx3s icebreaker", SEEDS=3
 # make checkpoint   train the shipped checkpoints again, from scratch
@@ -23,7 +27,7 @@ export LIQUID_LANES = $(LANES)
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench fuzz fault-injection synth-check boards checkpoint clean distclean
+.PHONY: demo test lint bench fuzz fault-injection prove mutate soak verify-report synth-check boards checkpoint clean distclean
 
 demo: $(VENV)/.installed
 	$(BIN)/liquid demo
@@ -45,6 +49,18 @@ fuzz: $(VENV)/.installed-test
 fault-injection: $(VENV)/.installed-test
 	$(BIN)/python tests/bench/chip_faults.py
 	$(BIN)/python tests/bench/chip_traffic.py
+
+prove: $(VENV)/.installed-test
+	$(BIN)/python tests/formal/report.py
+
+mutate: $(VENV)/.installed-test
+	$(BIN)/python tests/mutation/run.py $(MUTATE_ARGS)
+
+soak: $(VENV)/.installed-test
+	$(BIN)/python tests/soak/run.py $(SOAK_ARGS)
+
+verify-report: $(BIN)/python
+	$(BIN)/python tests/verification_page.py
 
 synth-check: $(VENV)/.installed-synth
 	$(BIN)/python -m liquid_accel.boards.synth_check

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`make verify-report`: docs/verification.md from what `make prove`, `make mutate` and `make soak` left in build/."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+PAGE, BUILD = Path("docs/verification.md"), Path("build")
+HEAD = """# Verification
+
+What was tried on the gateware, how much of it, and what came of it. This page is written by `make verify-report` from
+the records that the commands below leave in `build/`; a section whose record is missing says so.
+[testing.md](testing.md) says how each works.
+"""
+NOT_COVERED = """
+## What is not covered
+
+- **Proofs.** The sequencer is proved under the assumption that an issue word stands until the next is fetched, the step
+  controller under the one that orders come as the sequencer gives them. That every frame ends within a bound, and that
+  no memory of the core is read while it is written, rests on the hazards that the golden model checks in every program,
+  and is not proved. The invariant of column skipping is tested, by random programs and networks, and not proved.
+- **Links.** The engine of the link, UART and SPI are simulated against peers and under faults, and not proved.
+- **Coverage** of lines, toggles and functional bins is not measured.
+- **Netlists.** Vendor blocks are simulated by models, alone and in the whole machine (tests/unit/test_vendor_blocks.py,
+  test_vendor_ice40.py); the netlist that synthesis makes is not simulated.
+- **Mutants** that survive are listed above; none has been proved equivalent, so each counts as not found.
+- **Boards.** None was attached.
+"""
+
+
+def record(name: str) -> dict[str, Any] | None:
+    path = BUILD / name
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def proofs(found: dict[str, Any] | None) -> list[str]:
+    lines = ["", "## Proofs: `make prove`", ""]
+    if found is None:
+        return [*lines, "No record."]
+    lines += [
+        "yosys' sby with z3. Each proof was made again with faults put into its block, until it failed.", "",
+        "| block | what is proved | how | holds | fault that it found |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for row in found["proofs"]:
+        fault = f"number {row['faults_tried']}" if row["fault_found"] else "**none**"
+        holds = "yes" if row["holds"] else "**no**"
+        lines.append(f"| `{row['block']}` | {row['claim']} | {row['method']} | {holds} | {fault} |")
+    return lines
+
+
+def mutants(found: dict[str, Any] | None) -> list[str]:
+    lines = ["", "## Mutants: `make mutate`", ""]
+    if found is None:
+        return [*lines, "No record."]
+    lines += [
+        f"yosys `mutate`, seed {found['seed']}: {found['killed']} of {found['mutants']} faults were found "
+        f"({100 * found['share']:.1f} %; 95 % were asked for), by {found['programs']} random programs, random traffic on "
+        "the bus, and networks.", "", "| part | found | of |", "|---|---|---|",
+        *(f"| {part} | {killed} | {made} |" for part, (killed, made) in found["by_part"].items()),
+    ]  # fmt: skip
+    if found["survivors"]:
+        lines += ["", "Not found:", "", *(f"- `{survivor}`" for survivor in found["survivors"])]
+    return lines
+
+
+def soak(found: dict[str, Any] | None) -> list[str]:
+    lines = ["", "## Random programs and networks: `make soak`", ""]
+    if found is None:
+        return [*lines, "No record."]
+    lines += [
+        f"Seed {found['seed']}: {found['programs']:,} programs and {found['networks']:,} networks, "
+        f"{found['cycles']:,} cycles, **{found['mismatches']} mismatches**, in {found['seconds']} s, on these machines:", "",
+        *(f"- {text}" for text in found["machines"].values()),
+    ]  # fmt: skip
+    return lines
+
+
+def main() -> int:
+    sections = [proofs(record("proofs.json")), mutants(record("mutation.json")), soak(record("soak.json"))]
+    PAGE.write_text(HEAD + "\n".join(line for section in sections for line in section) + "\n" + NOT_COVERED)
+    print(f"{PAGE} is written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
