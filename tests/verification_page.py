@@ -55,8 +55,8 @@ def mutants(found: dict[str, Any] | None) -> list[str]:
         return [*lines, "No record."]
     lines += [
         f"yosys `mutate`, seed {found['seed']}: {found['killed']} of {found['mutants']} faults were found "
-        f"({100 * found['share']:.1f} %; 95 % were asked for), by {found['programs']} random programs, random traffic on "
-        "the bus, and networks.", "", "| part | found | of |", "|---|---|---|",
+        f"({100 * found['share']:.1f} %; 95 % were asked for), by {found['programs']} random programs, random traffic "
+        "on the bus, and networks.", "", "| part | found | of |", "|---|---|---|",
         *(f"| {part} | {killed} | {made} |" for part, (killed, made) in found["by_part"].items()),
     ]  # fmt: skip
     if found["survivors"]:
@@ -70,7 +70,7 @@ def soak(found: dict[str, Any] | None) -> list[str]:
         return [*lines, "No record."]
     lines += [
         f"Seed {found['seed']}: {found['programs']:,} programs and {found['networks']:,} networks, "
-        f"{found['cycles']:,} cycles, **{found['mismatches']} mismatches**, in {found['seconds']} s, on these machines:", "",
+        f"{found['cycles']:,} cycles, **{found['mismatches']} mismatches**, in {found['seconds']} s, on:", "",
         *(f"- {text}" for text in found["machines"].values()),
     ]  # fmt: skip
     return lines
