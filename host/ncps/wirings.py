@@ -206,14 +206,14 @@ class NCP(Wiring):
         for one in near:
             for other in self._rng.choice(far, size=fan, replace=False):
                 reached.add(int(other))
-                pair = (other, one) if backwards else (one, other)
-                add(*pair, self._rng.choice(EITHER))
+                src, dest = (other, one) if backwards else (one, other)
+                add(src, dest, self._rng.choice(EITHER))
         mean = int(np.clip(int(len(near) * fan / len(far)), 1, len(near)))
         for other in far:
             if other not in reached:
                 for one in self._rng.choice(near, size=mean, replace=False):
-                    pair = (other, one) if backwards else (one, other)
-                    add(*pair, self._rng.choice(EITHER))
+                    src, dest = (other, one) if backwards else (one, other)
+                    add(src, dest, self._rng.choice(EITHER))
 
 
 class AutoNCP(NCP):
