@@ -39,40 +39,51 @@ module DP16KD(input {_bits("DIA", 18)}, input {_bits("DIB", 18)}, input {_bits("
   parameter DATA_WIDTH_A = 18, DATA_WIDTH_B = 18, REGMODE_A = "NOREG", REGMODE_B = "NOREG";
   parameter RESETMODE = "SYNC", ASYNC_RESET_RELEASE = "SYNC", CSDECODE_A = "0b000", CSDECODE_B = "0b000";
   parameter CLKAMUX = "CLKA", CLKBMUX = "CLKB", WRITEMODE_A = "NORMAL", WRITEMODE_B = "NORMAL", GSR = "AUTO";
-  // Bit k of a row of 9 bits and more is bit k of its 18-bit words; narrower rows leave the ninth bits out.
-  reg [17:0] words [0:1023];
+  // Bytes of 9 bits, the ninth being parity, which rows of 4 bits and fewer leave out.
+  reg [8:0] bytes [0:2047];
   wire [13:0] ada = {{{_bits("ADA", 14)}}}, adb = {{{_bits("ADB", 14)}}};
   wire [35:0] di = {{{_bits("DIB", 18)}, {_bits("DIA", 18)}}};
   reg [35:0] latched = 0, out = 0;
-  integer k, at;
-  function integer place(input integer at_bit, input integer width);  // of a bit of all 16,384 and their parities
-    place = width >= 9 ? at_bit : at_bit / 8 * 9 + at_bit % 8;
-  endfunction
-  function integer row(input [13:0] address, input integer width);  // first bit
-    row = width == 36 ? address[13:5] * 36 : width == 18 ? address[13:4] * 18 : width == 9 ? address[13:3] * 9 :
-          width == 4 ? address[13:2] * 4 : width == 2 ? address[13:1] * 2 : address;
-  endfunction
   wire registered = REGMODE_B == "OUTREG";
   wire [35:0] found = registered ? out : latched;
   // 36 bits leave through the pins of both ports, narrower rows through those of B.
   assign {{{_bits("DOA", 18)}}} = DATA_WIDTH_B == 36 ? found[17:0] : 18'bx;
   assign {{{_bits("DOB", 18)}}} = DATA_WIDTH_B == 36 ? found[35:18] : found[17:0];
-  always @(posedge CLKA) if (CEA && WEA)
-    for (k = 0; k < DATA_WIDTH_A; k = k + 1)
-      if (DATA_WIDTH_A < 18 || ada[k / 9]) begin
-        at = place(row(ada, DATA_WIDTH_A) + k, DATA_WIDTH_A);
-        words[at / 18][at % 18] <= di[k];
-      end
-  always @(posedge CLKB) begin
-    if (CEB) for (k = 0; k < DATA_WIDTH_B; k = k + 1) begin
-      at = place(row(adb, DATA_WIDTH_B) + k, DATA_WIDTH_B);
-      latched[k] <= words[at / 18][at % 18];
+  // From 18 bits on the low bits of the writing address enable bytes.
+  always @(posedge CLKA) if (CEA && WEA) case (DATA_WIDTH_A)
+    36: begin
+      if (ada[0]) bytes[{{ada[13:5], 2'd0}}] <= di[8:0];
+      if (ada[1]) bytes[{{ada[13:5], 2'd1}}] <= di[17:9];
+      if (ada[2]) bytes[{{ada[13:5], 2'd2}}] <= di[26:18];
+      if (ada[3]) bytes[{{ada[13:5], 2'd3}}] <= di[35:27];
     end
+    18: begin
+      if (ada[0]) bytes[{{ada[13:4], 1'd0}}] <= di[8:0];
+      if (ada[1]) bytes[{{ada[13:4], 1'd1}}] <= di[17:9];
+    end
+    9: bytes[ada[13:3]] <= di[8:0];
+    4: bytes[ada[13:3]][4 * ada[2] +: 4] <= di[3:0];
+    2: bytes[ada[13:3]][2 * ada[2:1] +: 2] <= di[1:0];
+    default: bytes[ada[13:3]][ada[2:0]] <= di[0];
+  endcase
+  wire [8:0] row = bytes[adb[13:3]];
+  always @(posedge CLKB) begin
+    if (CEB) case (DATA_WIDTH_B)
+      36: latched <= {{bytes[{{adb[13:5], 2'd3}}], bytes[{{adb[13:5], 2'd2}}], bytes[{{adb[13:5], 2'd1}}],
+        bytes[{{adb[13:5], 2'd0}}]}};
+      18: latched <= {{bytes[{{adb[13:4], 1'd1}}], bytes[{{adb[13:4], 1'd0}}]}};
+      9: latched <= row;
+      4: latched <= row[4 * adb[2] +: 4];
+      2: latched <= row[2 * adb[2:1] +: 2];
+      default: latched <= row[adb[2:0]];
+    endcase
     if (OCEB) out <= latched;
   end
+  integer k;
   initial begin
-    for (k = 0; k < 1024; k = k + 1) words[k] = 0;
-    if (REGMODE_A != REGMODE_B || DATA_WIDTH_A != DATA_WIDTH_B || WEB === 1'b1 || RESETMODE != "SYNC") $finish(2);
+    for (k = 0; k < 2048; k = k + 1) bytes[k] = 0;
+    if (REGMODE_A != REGMODE_B || DATA_WIDTH_A != DATA_WIDTH_B || WEB === 1'b1 || RESETMODE != "SYNC" ||
+      RSTA === 1'b1 || RSTB === 1'b1 || (CSA0 | CSA1 | CSA2 | CSB0 | CSB1 | CSB2) === 1'b1) $finish(2);
   end
 endmodule
 """
