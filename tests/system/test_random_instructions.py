@@ -19,7 +19,7 @@ MACHINES = {
     "no kept sums": preset("test", kept_elements=0, fifo_words=1024),
 }
 SEEDS = 12
-LOOKED_AT = 40  # programs in which every instruction has to be
+LOOKED_AT = 24  # programs in which every instruction has to be
 
 
 @pytest.fixture(scope="module", params=MACHINES)
