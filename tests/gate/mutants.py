@@ -3,7 +3,6 @@
 
 import random
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 # What becomes of a cell of each kind: a pattern of a pin or a parameter, and what it becomes.
@@ -37,20 +36,17 @@ class Mutant:
     text: str
 
 
-def mutants(text: str, vendor: str, seed: int, kinds: tuple[str, ...] = ()) -> Iterator[Mutant]:
-    """One mutant for each kind of cell, or of `kinds`; which cell of its kind it is, the seed says."""
-    rng = random.Random(seed)
-    for kind, (pattern, fault) in FAULTS[vendor].items():
-        found = [at for at in re.finditer(rf"^  {kind} .*?^  \);", text, re.M | re.S) if re.search(pattern, at[0])]
-        chosen = rng.choice(found)
-        if kinds and kind not in kinds:
-            continue
+def mutant(text: str, vendor: str, kind: str, seed: int) -> Mutant:
+    """The netlist `text` with a cell of a kind broken; the seed says which of those that the fault changes."""
+    pattern, fault = FAULTS[vendor][kind]
+
+    def broken(cell: str) -> str:
         if fault == "inverted":
-            changed = re.sub(pattern, lambda m: m[0].replace(m[1], f"{0xFFFF ^ int(m[1], 16):04x}"), chosen[0])
-        else:
-            changed = re.sub(pattern, fault, chosen[0], count=1)
-        name = re.search(r"(\S+)\s+\($", chosen[0], re.M)
-        assert name is not None
-        if changed == chosen[0]:
-            continue
-        yield Mutant(kind, name[1], fault, text[: chosen.start()] + changed + text[chosen.end() :])
+            return re.sub(pattern, lambda m: m[0].replace(m[1], f"{0xFFFF ^ int(m[1], 16):04x}"), cell)
+        return re.sub(pattern, fault, cell, count=1)
+
+    cells = [at for at in re.finditer(rf"^  {kind} .*?^  \);", text, re.M | re.S) if broken(at[0]) != at[0]]
+    chosen = random.Random(seed).choice(cells)
+    name = re.search(r"(\S+)\s+\($", chosen[0], re.M)
+    assert name is not None
+    return Mutant(kind, name[1], fault, text[: chosen.start()] + broken(chosen[0]) + text[chosen.end() :])

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 
-from mutants import FAULTS, mutants  # noqa: E402
+from mutants import FAULTS, mutant  # noqa: E402
 from netlist import GateLevelError, Netlist, cells, compiled, simulate, synthesise  # noqa: E402
 from program import Program, program  # noqa: E402
 
@@ -45,14 +45,14 @@ def break_cells(netlist: Netlist, kind: str, chosen: Program, seeds: range, fold
     """Break one cell of a kind after the other, until one is found; what became of each."""
     broken: list[dict[str, Any]] = []
     for seed in seeds:
-        (mutant,) = mutants(netlist.text, netlist.vendor, seed, (kind,))
+        one = mutant(netlist.text, netlist.vendor, kind, seed)
         try:
-            outcome = simulate(compiled(netlist, mutant.text), chosen, folder, to_the_end=False)
+            outcome = simulate(compiled(netlist, one.text), chosen, folder, to_the_end=False)
             found, end = bool(outcome.mismatches(chosen)), outcome.end
         except GateLevelError as error:
             found, end = True, str(error)
-        broken.append({"vendor": netlist.vendor, "kind": kind, "cell": mutant.cell, "found": found})
-        print(f"  {kind} {mutant.cell}, {mutant.fault}: {'found' if found else 'does not show'}; {end}", flush=True)
+        broken.append({"vendor": netlist.vendor, "kind": kind, "cell": one.cell, "found": found})
+        print(f"  {kind} {one.cell}, {one.fault}: {'found' if found else 'does not show'}; {end}", flush=True)
         if found:
             break
     return broken

@@ -7,7 +7,7 @@ Synthesis takes half a minute of each, once for each content of the gateware.
 from pathlib import Path
 
 import pytest
-from mutants import FAULTS, mutants
+from mutants import FAULTS, mutant
 from netlist import GateLevelError, cells, compiled, models, simulate, synthesise
 from program import program
 from simulators import need
@@ -40,9 +40,9 @@ def test_the_netlist_does_what_the_golden_model_does(vendor: str, tmp_path: Path
 def test_a_broken_cell_is_found(kind: str, tmp_path: Path) -> None:
     config = preset(MACHINES["ice40"])
     netlist, chosen = synthesise(config, "ice40"), program(config)
-    (mutant,) = mutants(netlist.text, "ice40", 1, (kind,))
-    outcome = simulate(compiled(netlist, mutant.text), chosen, tmp_path, to_the_end=False)
-    assert outcome.mismatches(chosen), f"{mutant.cell}: {mutant.fault}"
+    broken = mutant(netlist.text, "ice40", kind, 1)
+    outcome = simulate(compiled(netlist, broken.text), chosen, tmp_path, to_the_end=False)
+    assert outcome.mismatches(chosen), f"{broken.cell}: {broken.fault}"
 
 
 def test_a_cell_without_a_model_is_refused() -> None:
