@@ -42,8 +42,8 @@ MACHINES = {
     "plain": Machine(
         "without column skipping",
         preset("up5k"),
-        # What the link, PLL and reset of a board take beside it (390 cells, a block RAM) is left over. Multipliers of two
-        # chains took 50 cells, of which FIFOs that read a standing address gave most, and the clock a fifth more.
+        # What the link, PLL and reset of a board take beside it (390 cells, a block RAM) is left over. Multipliers of
+        # two chains took 50 cells, of which FIFOs that read a standing address gave most, for a fifth more clock.
         AVAILABLE | {"ICESTORM_LC": 4820, "ICESTORM_RAM": 28},
     ),
     # With kept sums and lists it was within the part's 5,280 cells, until lanes and element pipeline got registers for
