@@ -26,9 +26,6 @@ Progress = Callable[[int, int], None]
 Subparsers = Any  # argparse keeps its type private
 
 
-NOT_YET = "(not available yet)"
-
-
 class Parser(argparse.ArgumentParser):
     """argparse with one sentence for what is wrong, in the words of the other errors, and status 2."""
 

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from liquid_accel.cli.common import (
-    NOT_YET,
     Subparsers,
     add_json,
     check_output,
+    note,
     per_cent,
     positive_float,
     positive_int,
@@ -23,9 +24,16 @@ from liquid_accel.cli.common import (
 )  # fmt: skip
 from liquid_accel.errors import UserError
 
+if TYPE_CHECKING:
+    from liquid_accel.cli.common import Progress
+    from liquid_accel.data import Dataset
+    from liquid_accel.driver.parallel import Timed
+    from liquid_accel.image import Image
+
 SIMULATED = ("sim", "pysim")
 HARDWARE = "uart:PORT[@BAUD], spi:DEVICE[@HZ] or mmio:FILE[@OFFSET]"
-EXAMPLE = "  liquid run model.liquid TEST.npz --on sim -o out.npz --clock-mhz 48"
+EXAMPLE = """  liquid run model.liquid TEST.npz --on sim -o out.npz --clock-mhz 48
+  liquid run model.liquid TEST.npz --on sim --trace waves.fst --trace-frames 12:16"""
 
 
 def add(subparsers: Subparsers) -> None:
@@ -40,7 +48,11 @@ def add(subparsers: Subparsers) -> None:
         "--clock-mhz", type=positive_float, metavar="F",
         help="clock for latencies (default: a board's own, and 12 for golden, sim and pysim)",
     )  # fmt: skip
-    parser.add_argument("--trace", metavar="T.fst", help=f"write waveforms {NOT_YET}")
+    parser.add_argument("--trace", metavar="T.fst", help="write waveforms, with --on sim: see docs/waves.md")
+    parser.add_argument(
+        "--trace-frames", type=frame_range, metavar="A:B",
+        help="frames that the waveforms show: from A up to B, counted from 0 over all sequences (default: 0:8)",
+    )  # fmt: skip
     add_json(parser)
 
 
@@ -68,6 +80,30 @@ def check_other(target: str, boards: bool = False) -> None:
         raise UserError(f"--on is '{target}'; {expected}")
 
 
+def frame_range(text: str) -> tuple[int, int]:
+    """A:B, frames from A up to B."""
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdecimal() and last.isdecimal() and int(first) < int(last)):
+        raise argparse.ArgumentTypeError(f"is {text}; expected A:B, two whole numbers with A < B")
+    return int(first), int(last)
+
+
+def check_trace(arguments: argparse.Namespace) -> Path | None:
+    """Where waveforms are to go. Raises `UserError` where they cannot be had."""
+    if arguments.trace is None:
+        if arguments.trace_frames is not None:
+            raise UserError("--trace-frames: there is nowhere to write the frames to; expected --trace T.fst as well")
+        return None
+    if arguments.on != "sim":
+        raise UserError(f"--trace: there are no waveforms of --on {arguments.on}; expected --on sim")
+    if arguments.jobs is not None and arguments.jobs > 1:
+        raise UserError(f"--jobs is {arguments.jobs}; expected 1 with --trace, which shows one device")
+    path = check_output(arguments.trace, "the waveforms")
+    if path.suffix.lower() != ".fst":
+        raise UserError(f"{path}: '{path.suffix}' is no format of waveforms here; expected .fst")
+    return path
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run, write, print."""
     from liquid_accel import data
@@ -77,15 +113,17 @@ def run(arguments: argparse.Namespace) -> int:
     from liquid_accel.image import Image
 
     check_target(arguments.on)
-    if arguments.trace:
-        raise UserError(f"{arguments.trace}: waveforms are not available yet; expected no --trace")
+    waves = check_trace(arguments)
     if arguments.states and not arguments.output:
         raise UserError("--states: there is nowhere to write the states to; expected -o OUT.npz as well")
     output = check_output(arguments.output, "the outputs") if arguments.output else None
     image = Image.load(arguments.image)
     batch = data.load(arguments.data, image.default_dt)
     with progress_bar(f"running on {arguments.on}") as progress:
-        timed = run_on(arguments.on, image, batch, states=arguments.states, progress=progress, jobs=arguments.jobs)
+        if waves is None:
+            timed = run_on(arguments.on, image, batch, states=arguments.states, progress=progress, jobs=arguments.jobs)
+        else:
+            timed = traced(arguments, image, batch, waves, progress)
     found = figures(image, batch, timed.result, arguments.clock_mhz or timed.clock_mhz)
     if output is not None:
         save_arrays(output, timed.result.arrays(arguments.states))
@@ -94,6 +132,19 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         show(table(f"{arguments.image} on {arguments.on}", ("", ""), figure_rows(found)))
     return 0
+
+
+def traced(arguments: argparse.Namespace, image: Image, batch: Dataset, path: Path, progress: Progress) -> Timed:
+    """Run with waveforms, and say what they show."""
+    from liquid_accel.driver.figures import DEFAULT_CLOCK_MHZ
+    from liquid_accel.waves import DEFAULT_FRAMES, run_traced
+
+    done = run_traced(
+        image, batch, path, arguments.clock_mhz or DEFAULT_CLOCK_MHZ, arguments.trace_frames or DEFAULT_FRAMES,
+        states=arguments.states, progress=progress, say=note,
+    )  # fmt: skip
+    note(f"{path}: {done.frames} frames, {done.cycles:,} cycles, {path.stat().st_size:,} bytes")
+    return done.timed
 
 
 def figure_rows(found: dict[str, Any]) -> list[tuple[str, str]]:

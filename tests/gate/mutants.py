@@ -24,6 +24,8 @@ FAULTS = {
         "TRELLIS_DPR16X4": (r"\.WRE\([^)]+\)", ".WRE(1'h0)"),
     },
 }
+# Of most of the words of these a short program uses none; of the step controller's it uses all.
+ONLY = {"TRELLIS_DPR16X4": "core.constants"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def mutant(text: str, vendor: str, kind: str, seed: int) -> Mutant:
         return re.sub(pattern, fault, cell, count=1)
 
     cells = [at for at in re.finditer(rf"^  {kind} .*?^  \);", text, re.M | re.S) if broken(at[0]) != at[0]]
+    cells = [at for at in cells if ONLY.get(kind, "") in at[0]]
     chosen = random.Random(seed).choice(cells)
     name = re.search(r"(\S+)\s+\($", chosen[0], re.M)
     assert name is not None

@@ -227,7 +227,13 @@ def test_flags_of_compile(refuse, folder, words, flags):
         (["expected 1 with uart:/dev/ttyUSB0"], ["--on", "uart:/dev/ttyUSB0", "--jobs", "2"]),
         (["'verilator' is unknown", "uart:PORT[@BAUD]"], ["--on", "verilator"]),
         (["'uart:PORT[@BAUD]'"], ["--on", "uart:PORT[@BAUD]"]),
-        (["waveforms are not available yet"], ["--trace", "t.fst"]),
+        (["there are no waveforms of --on golden"], ["--trace", "t.fst"]),
+        (["there are no waveforms of --on uart:/dev/ttyUSB0"], ["--on", "uart:/dev/ttyUSB0", "--trace", "t.fst"]),
+        (["'.vcd' is no format of waveforms"], ["--on", "sim", "--trace", "t.vcd"]),
+        (["the folder nowhere does not exist"], ["--on", "sim", "--trace", "nowhere/t.fst"]),
+        (["--jobs is 2"], ["--on", "sim", "--trace", "t.fst", "--jobs", "2"]),
+        (["--trace-frames is 900:901"], ["--on", "sim", "--trace", "t.fst", "--trace-frames", "900:901"]),
+        (["expected --trace T.fst as well"], ["--on", "sim", "--trace-frames", "0:3"]),
     ],
 )
 def test_flags_of_run(refuse, folder, words, flags):

@@ -44,7 +44,8 @@ RULES: dict[str, tuple[str, ...]] = {
     # The one place that knows what can stand behind a transport.
     "driver.targets": (*TABLES, *FILES, "driver", "sim"),
     "aio": (*TABLES, *FILES, "driver"),
-    **dict.fromkeys(("", "bench", "cli", "demo", "timeline", "training", "evaluate", "pytest_plugin"), EVERYTHING),
+    **dict.fromkeys(("", "bench", "cli", "demo", "timeline", "training", "evaluate", "waves",
+                     "pytest_plugin"), EVERYTHING),
 }  # fmt: skip
 
 
