@@ -92,7 +92,7 @@ def test_bad_usage_is_one_sentence(capsys, arguments, sentence):
     assert sentence in capsys.readouterr().err
 
 
-def test_help_marks_what_is_not_there_yet(capsys):
+def test_help_names_what_there_is(capsys):
     texts = {}
     for command in ("compile", "train", "run"):
         with pytest.raises(SystemExit):
@@ -102,7 +102,7 @@ def test_help_marks_what_is_not_there_yet(capsys):
     assert f"one of {', '.join(SOLVERS)} " in texts["compile"]
     assert "one of ltc, ltc-synaptic, cfc, ctrnn, node, gru, lstm " in texts["train"]
     assert "uart:PORT[@BAUD], spi:DEVICE[@HZ] or mmio:FILE[@OFFSET]" in texts["run"]
-    assert "write waveforms (not available yet)" in texts["run"]
+    assert "write waveforms, with --on sim: see docs/waves.md" in texts["run"]
 
 
 def test_version_names_the_three(capsys):
