@@ -82,7 +82,7 @@ def frac_bits(image: Image, name: str, row: int) -> int | None:
         if name.startswith(title):  # slope k1 is one of the slopes k
             return bits
     # What a stage evaluates, and what the activation gives, is in the format of states.
-    return image.state_frac_bits if name.startswith("stage y") or name in ("f", "h*") else None
+    return image.state_frac_bits if name.startswith(("stage y", "iterate y")) or name in ("f", "h*") else None
 
 
 class Layout:
