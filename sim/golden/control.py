@@ -37,25 +37,21 @@ def check_inputs_taken(pc: int, state: State, frames: Frames, index: Int) -> Non
 def jumps(i: Instruction, index: Int, state: State) -> Bool:
     """Whether a jump is taken; AGAIN uses up one of its count."""
     cond = i.cond
-    flags, rest = state.flags[index], state.controller.remaining[index]
-    again = state.again[index] > 0
     if cond == Cond.AGAIN:
+        again: Bool = state.again[index] > 0
         state.again[index] -= again
-    judged = state.controller.judged[index]
-    found: dict[Cond, Bool] = {
-        Cond.ALWAYS: np.ones(len(index), np.bool_),
-        Cond.FIRST: (flags & Flag.FIRST) != 0,
-        Cond.NOT_FIRST: (flags & Flag.FIRST) == 0,
-        Cond.TIME_LEFT: rest > 0,
-        Cond.NO_TIME_LEFT: rest == 0,
-        Cond.TRACE: (flags & Flag.TRACE) != 0,
-        Cond.NOT_TRACE: (flags & Flag.TRACE) == 0,
-        Cond.AGAIN: again,
-        Cond.OK: judged,
-        Cond.NOT_OK: ~judged,
-        Cond.LOG_DT: (state.log2_dt[index] & 0xFFFF) == i.imm,
-    }
-    return found[cond]
+        return again
+    if cond == Cond.LOG_DT:
+        return (state.log2_dt[index] & 0xFFFF) == i.imm
+    if cond in (Cond.TIME_LEFT, Cond.NO_TIME_LEFT):
+        return (state.controller.remaining[index] > 0) == (cond == Cond.TIME_LEFT)
+    if cond in (Cond.OK, Cond.NOT_OK):
+        return state.controller.judged[index] == (cond == Cond.OK)
+    if cond in (Cond.FIRST, Cond.NOT_FIRST):
+        return ((state.flags[index] & Flag.FIRST) != 0) == (cond == Cond.FIRST)
+    if cond in (Cond.TRACE, Cond.NOT_TRACE):
+        return ((state.flags[index] & Flag.TRACE) != 0) == (cond == Cond.TRACE)
+    return np.ones(len(index), np.bool_)
 
 
 def execute(pc: int, i: Instruction, index: Int, state: State, rows: RowUnit) -> Int | int:

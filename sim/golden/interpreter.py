@@ -43,7 +43,7 @@ class Interpreter:
         self.hazards = hazards
         self.tracer = tracer
         self.observed = hazards is not None or tracer is not None
-        self.whole_loops = whole_loops and not self.observed
+        self.whole_loops = whole_loops
         self.limit = limit
         self._analyser = LoopAnalyser(config)
         self._generation = -1
@@ -72,14 +72,18 @@ class Interpreter:
         state.pc[:] = np.where(state.pc >= _PARKED, state.pc - _PARKED, state.pc)
         if self._generation != self.shared.generation:
             self._generation, self._loops = self.shared.generation, {}
+        alone = np.zeros(1, np.int64)
         while True:
-            pc = int(state.pc.min())
+            # Searching arrays of one sequence would take as long as executing it.
+            pc = int(state.pc.min()) if self.batch > 1 else int(state.pc[0])
             if pc >= _PARKED:
                 return
-            index = np.flatnonzero(state.pc == pc)
-            r = state.r[index]
-            if r.min() != r.max():
-                index = index[r == r.min()]
+            index = alone
+            if self.batch > 1:
+                index = np.flatnonzero(state.pc == pc)
+                r = state.r[index]
+                if r.min() != r.max():
+                    index = index[r == r.min()]
             instruction = self.shared.instruction(pc)
             executed[index] += 1
             if executed[index[0]] > self.limit:
@@ -140,6 +144,8 @@ class Interpreter:
         r = np.arange(loop.rows)
         pointers, state.wp[index] = loop.pointers(int(state.wp[index[0]]))
         sums: Int | None = None
+        if self.observed:
+            self._observe_loop(loop)
         for (pc, i), starts in zip(loop.body, pointers):
             product = rows.products(pc, i, index, r, starts)
             if sums is not None:
@@ -157,6 +163,18 @@ class Interpreter:
         state.skipped[index] += skipped
         self._spend(index, cost)
         state.pc[index] = loop.end % self.config.program_words
+
+    def _observe_loop(self, loop: Loop) -> None:
+        """Tell who watches of every product of a loop, in the order of rows: what they need is known beforehand."""
+        parity, entries = int(self.state.parity[0]), int(self.state.taken_count[0])
+        lanes = self.config.lanes
+        costs = [
+            i.stall + (max(entries, sparse_slots(lanes)) + i.last if i.op == Op.SPARSE else i.slots(lanes))
+            for _, i in loop.body
+        ]
+        for r in range(loop.rows):
+            for (pc, i), cost in zip(loop.body, costs):
+                self._observe(pc, i, r, parity, cost)
 
     def _loop_at(self, pc: int, i: Instruction) -> Loop | None:
         """The loop that the LOOP at `pc` begins, if it may run at once."""

@@ -27,9 +27,9 @@ class GoldenMachine(Interpreter):
     """A machine of `config` for `batch` sequences with one program.
 
     shared         memories that the program cannot write; those of another machine, to share them
-    check_hazards  also check that the program respects the latencies of the datapath (one sequence, no shortcuts; slow)
+    check_hazards  also check that the program respects the latencies of the datapath (one sequence)
     whole_loops    run loops of independent rows at once; results are the same without
-    trace          also keep what is executed in each frame: `frames_traced` (one sequence, no shortcuts; slow)
+    trace          also keep what is executed in each frame: `frames_traced` (one sequence)
     limit          instructions that a sequence may execute in a frame, against programs that never end
 
     Raises GoldenError for programs that break what docs/isa.md asks of the compiler, IllegalInstruction among others.
