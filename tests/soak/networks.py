@@ -44,12 +44,12 @@ def network(config: LiquidConfig, seed: int) -> tuple[Any, Dataset]:
     return image, Dataset(x, data.lengths, data.dt, None, data.dt_given, data.name)
 
 
-def differs(config: LiquidConfig, seed: int, machine: Any) -> str | None:
-    """The first difference between golden model and machine; None where there is none, or nothing compiles."""
+def differs(config: LiquidConfig, seed: int, machine: Any) -> tuple[int, str | None]:
+    """(frames that were run, the first difference between golden model and machine); none where nothing compiles."""
     try:
         image, data = network(config, seed)
     except liquid_accel.UserError:  # does not fit the machine's small memories, or would diverge
-        return None
+        return 0, None
     traced = bool(seed % 2)
 
     def results(transport: Any) -> Any:
@@ -60,5 +60,5 @@ def differs(config: LiquidConfig, seed: int, machine: Any) -> str | None:
     try:
         found = compare(results(GoldenTransport(config)), results(machine))
     except (DeviceError, TransportError) as error:
-        return str(error)
-    return str(found.first) if found.mismatches else None
+        return 0, str(error)
+    return int(data.mask.sum()), str(found.first) if found.mismatches else None
