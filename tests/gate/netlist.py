@@ -103,19 +103,23 @@ def models(vendor: str, used: Iterable[str]) -> str:
 
 
 def compiled(netlist: Netlist, text: str | None = None) -> Path:
-    """The simulation of a netlist, or of a changed `text` of it, for vvp, kept by its content.
+    """The simulation of a netlist, or of a changed `text` of it, for vvp. Raises GateLevelError."""
+    text = netlist.text if text is None else text
+    return build(netlist.folder, models(netlist.vendor, cells(text)) + text)
+
+
+def build(folder: Path, text: str) -> Path:
+    """The simulation of Verilog whose top module is `top`, with the bench, kept by its content in `folder`.
 
     Raises GateLevelError.
     """
-    text = netlist.text if text is None else text
-    whole = models(netlist.vendor, cells(text)) + text
     command = ["iverilog", "-g2005", "-s", "bench", f"-Pbench.STALLS={STALLS}"]
     version = subprocess.run(["iverilog", "-V"], capture_output=True, text=True).stdout.splitlines()[0]
-    made = netlist.folder / f"{key([whole, BENCH.read_text(), version, *command])[:12]}.vvp"
+    made = folder / f"{key([text, BENCH.read_text(), version, *command])[:12]}.vvp"
     with locked(made):
         if not made.exists():
             source, half = made.with_suffix(".v"), made.with_suffix(".half")
-            source.write_text(whole)
+            source.write_text(text)
             done = subprocess.run([*command, "-o", half, source, BENCH], capture_output=True, text=True)
             if done.returncode:
                 raise GateLevelError(f"iverilog: {done.stderr.strip()[-1500:]}")
