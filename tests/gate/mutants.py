@@ -24,8 +24,9 @@ FAULTS = {
         "TRELLIS_DPR16X4": (r"\.WRE\([^)]+\)", ".WRE(1'h0)"),
     },
 }
-# Of most of the words of these a short program uses none; of the step controller's it uses all.
-ONLY = {"TRELLIS_DPR16X4": "core.constants"}
+# Of most words of a memory, and of the upper bits of most sums, a short program sees nothing; of these it does: the step
+# controller's constants, and addresses of the program.
+ONLY = {"TRELLIS_DPR16X4": "core.constants", "SB_CARRY": "core.fetch"}
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ def mutant(text: str, vendor: str, kind: str, seed: int) -> Mutant:
             return re.sub(pattern, lambda m: m[0].replace(m[1], f"{0xFFFF ^ int(m[1], 16):04x}"), cell)
         return re.sub(pattern, fault, cell, count=1)
 
+    def name(cell: str) -> str:
+        return re.findall(r"(\S+)\s+\($", cell, re.M)[0]
+
     cells = [at for at in re.finditer(rf"^  {kind} .*?^  \);", text, re.M | re.S) if broken(at[0]) != at[0]]
-    cells = [at for at in cells if ONLY.get(kind, "") in at[0]]
-    chosen = random.Random(seed).choice(cells)
-    name = re.search(r"(\S+)\s+\($", chosen[0], re.M)
-    assert name is not None
-    return Mutant(kind, name[1], fault, text[: chosen.start()] + broken(chosen[0]) + text[chosen.end() :])
+    chosen = random.Random(seed).choice([cell for cell in cells if ONLY.get(kind, "") in name(cell[0])])
+    return Mutant(kind, name(chosen[0]), fault, text[: chosen.start()] + broken(chosen[0]) + text[chosen.end() :])
