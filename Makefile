@@ -9,7 +9,7 @@
 # make mutate       faults in the gateware, and whether random programs find them; MUTATE_ARGS="--mutants 400"
 # make soak         random programs and networks, golden model against gateware: hours; SOAK_ARGS="--programs 500"
 # make gate-level   the netlists on iCE40 and ECP5, cell by cell, against the golden model: docs/testing.md
-# make verify-report  docs/verification.md from what these three found
+# make verify-report  docs/verification.md from what these four found
 # make synth-check  cells and clock of the machine on the smallest part
 # make boards       every board's bitstream: docs/boards.md; BOARDS="ulx3s icebreaker", SEEDS=3
 # make checkpoint   train the shipped checkpoints again, from scratch

@@ -24,8 +24,8 @@ FAULTS = {
         "TRELLIS_DPR16X4": (r"\.WRE\([^)]+\)", ".WRE(1'h0)"),
     },
 }
-# Of most words of a memory, and of the upper bits of most sums, a short program sees nothing; of these it does: the step
-# controller's constants, and addresses of the program.
+# A short program sees nothing of most words of a memory, and of the upper bits of most sums. Of these it does: the step
+# controller's constants, addresses of the program.
 ONLY = {"TRELLIS_DPR16X4": "core.constants", "SB_CARRY": "core.fetch"}
 
 
