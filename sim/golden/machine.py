@@ -119,8 +119,8 @@ class GoldenMachine(Interpreter):
         return first.imm
 
     def start(self) -> None:
-        """Begin the program at address 0, as RUN does; memories and registers stay."""
-        self.state.pc[:] = 0
+        """Begin the program at address 0 and at parity 0, as RUN does; memories and all other registers stay."""
+        self.state.pc[:] = self.state.parity[:] = 0
         self.state.r[:] = self.state.loop_count[:] = 0
 
     def run(self, frames: Sequence[npt.NDArray[np.generic]]) -> list[list[Words]]:
