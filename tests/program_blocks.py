@@ -191,10 +191,10 @@ class Generator:
 
     def branch(self) -> None:
         """A block that is jumped over or not."""
-        at = len(self.body)
         cond = self.rng.choice([c for c in Cond if c != Cond.AGAIN])
         if cond in (Cond.OK, Cond.NOT_OK) and self.rng.random() < 0.5:
             self.control(Control.JUDGE)
+        at = len(self.body)
         self.control(Control.JUMP, cond=cond, imm=self.rng.choice(self.log_dts))
         self.skippable(self.block)
         self.body[at] = replace(self.body[at], target=len(self.body))

@@ -160,6 +160,7 @@ class Spacer(HazardChecker):
     def __init__(self, config: LiquidConfig) -> None:
         super().__init__(config)
         self.stalls: Counter[int] = Counter()
+        self._later: dict[tuple[int, int], Instruction] = {}
         self._last = 0  # the instruction before a FRAME, which has no stall of its own
 
     def issue(self, pc: int, i: Instruction, r: int, parity: int, cost: int, taken: tuple[int, int] = (0, 0)) -> None:
@@ -168,7 +169,10 @@ class Spacer(HazardChecker):
         while True:
             more = 0 if framed else self.stalls[pc]
             try:
-                super().issue(pc, replace(i, stall=i.stall + more), r, parity, cost + more, taken)
+                later = self._later.get((pc, more))
+                if later is None:
+                    later = self._later[pc, more] = replace(i, stall=i.stall + more)
+                super().issue(pc, later, r, parity, cost + more, taken)
                 break
             except GoldenError as error:
                 match = next(m for m in (re.search(p, str(error)) for p in HAZARDS) if m)

@@ -84,10 +84,10 @@ class Host:
             if sent < len(words):
                 most = draw.randint(1, 2 * width) if traffic.kind in ("pieces", "stop") else len(words)
                 part = words[sent : sent + min(room, most)]
-                self.seen["input full"] += room == 0
                 if part:
                     self.write("IN_DATA", *part)
                     sent += len(part)
+                    self.seen["input full"] += self.read("IN_ROOM") == [0]
                     inside = sent % width
                     self.seen["input starved in a header"] += 0 < inside < 5
                     self.seen["input starved in the inputs"] += inside > 4
