@@ -9,7 +9,7 @@ from liquid_accel.waves.layout import Layout
 
 # Flags of a trace in a save file, hexadecimal: justified to the right as decimal, bits, text, or a curve of steps.
 DECIMAL, BINARY, TEXT, NUMBER, CURVE, BLANK, STRETCH = "24", "28", "820", "20", "88020", "200", "20000"
-FEW = 8  # elements of the first vector, and outputs, that are shown
+FEW = 4  # elements of the first vector, and outputs, that are shown
 HEIGHT = 2  # lines of a curve, beside its own
 VIEW = 0.19  # of the time that is shown at first; measured: what fills a window of that size
 

@@ -199,7 +199,8 @@ class Watch:
             for at, word in _steps(rows[:, column]):
                 add((cycle + at, variable, word))
         for at, word in _steps(rows[:, STEP]):
-            add((cycle + at, named["step_size"], float_value(word, 0) * self._tick))
+            # Before the first step of all there is none.
+            add((cycle + at, named["step_size"], float_value(word, 0) * self._tick if word else None))
         for at, word in _steps(rows[:, LEFT]):
             add((cycle + at, named["time_left"], word * self._tick))
         requests = np.where(rows[:, VALID] != 0, rows[:, PAYLOAD] & 0x1FF, np.uint32(0xFFFF))
