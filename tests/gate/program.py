@@ -14,7 +14,7 @@ from liquid_accel.rtl.isa import MARK_STEP, STEP_RECORD_WORDS, TRAILER_WORDS, Fl
 from liquid_accel.rtl.registers import PRODUCT_ID, address, mask
 
 WAIT, END = 1 << 30, 3 << 30
-PATIENCE = 50_000  # cycles of a frame
+PATIENCE = 10_000  # cycles of a frame; the longest here take some 4,000
 FRAMES = 2
 TOLERANCES = {"rtol": 1e-3, "atol": 1e-3}
 
