@@ -75,15 +75,16 @@ class Host:
         words = [word for frame in frames for word in frame]
         width, sent, stops = len(frames[0]), 0, 3 if traffic.kind == "stop" else 0
         full = traffic.kind == "full"
-        # A record waits where less than half of the FIFO is free.
-        self.write("OUT_MARK", fifo_words // 2 - 3 if full else draw.randrange(1, 40))
+        # A record waits where less than half of the FIFO is free: a host that waits for more waits for ever.
+        most = fifo_words // 2 - 3
+        self.write("OUT_MARK", most if full else draw.randrange(1, min(40, most)))
         self.write("IRQ_ENABLE", STARVED | ERROR | READY)
         self.write("CONTROL", RUN)
         while True:
             room = self.read("IN_ROOM")[0]
             if sent < len(words):
-                most = draw.randint(1, 2 * width) if traffic.kind in ("pieces", "stop") else len(words)
-                part = words[sent : sent + min(room, most)]
+                piece = draw.randint(1, 2 * width) if traffic.kind in ("pieces", "stop") else len(words)
+                part = words[sent : sent + min(room, piece)]
                 if part:
                     self.write("IN_DATA", *part)
                     sent += len(part)

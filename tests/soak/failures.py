@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from machines import Soaked
 from program_generator import Case, Traffic, again
 
-from liquid_accel.rtl.isa import Control, Instruction, Op, Space
+from liquid_accel.rtl.isa import Control, Finish, Instruction, Op, Space
 
 Still = Callable[[Case], bool]
 
@@ -23,7 +23,7 @@ def shrink(failing: Case, still: Still) -> Case:
     memories and inputs.
     """
     best = failing
-    for make in (_host, _frames, _instructions, _stalls, _rows, _sections, _inputs):
+    for make in (_host, _frames, _instructions, _rows, _sections, _inputs):
         for smaller in make(best):
             case = smaller(best)
             if case is not None and still(case):
@@ -58,30 +58,27 @@ def _changed(best: Case, program: list[Instruction]) -> Case | None:
 
 
 def _instructions(case: Case) -> Iterator[Step]:
-    """Loops, jumps, and a frame's beginning and end stay; a loop goes as a whole."""
+    """All but a frame's beginning and end, and the jump back to it; a loop goes as a whole."""
+    last = max(at for at, i in enumerate(case.program) if i.op == Op.CONTROL and i.control == Control.JUMP)
+    kept = {last, *(at for at, i in enumerate(case.program) if i.op == Op.CONTROL and i.control in _ENDS)}
 
     def without(best: Case, first: int, end: int) -> Case | None:
         stretch = best.program[first:end]
-        looped = any(i.op == Op.CONTROL and i.control == Control.LOOP for i in stretch)
-        gone = {Control.NOP, Control.SWAP, Control.EMIT, Control.FLAG, Control.JUDGE, Control.LAG, Control.LOOP}
-        free = all(i.op != Op.CONTROL or i.control in gone for i in stretch)
-        if not free or any(i.loop_end for i in stretch) != looped:
+        begun = sum(i.op == Op.CONTROL and i.control == Control.LOOP for i in stretch)
+        if begun != sum(i.loop_end for i in stretch) or not kept.isdisjoint(range(first, end)):
             return None
         nothing = (Instruction(stall=i.stall) for i in stretch)
         return _changed(best, [*best.program[:first], *nothing, *best.program[end:]])
 
     for first, end in _stretches(case):
         yield lambda best, first=first, end=end: without(best, first, end)
+    for at, i in enumerate(case.program):
+        if i.op == Op.CONTROL and i.control == Control.LOOP:
+            end = next(e for e in range(at, len(case.program)) if case.program[e].loop_end) + 1
+            yield lambda best, first=at, end=end: without(best, first, end)
 
 
-def _stalls(case: Case) -> Iterator[Step]:
-    def calmer(best: Case, at: int) -> Case | None:
-        i = best.program[at]
-        nop = i.op == Op.CONTROL and i.control == Control.NOP and not i.loop_end
-        return _changed(best, [*best.program[:at], Instruction(), *best.program[at + 1 :]]) if nop else None
-
-    for at in range(len(case.program)):
-        yield lambda best, at=at: calmer(best, at)
+_ENDS = (Control.FRAME, Control.DONE)
 
 
 def _rows(case: Case) -> Iterator[Step]:
@@ -92,7 +89,7 @@ def _rows(case: Case) -> Iterator[Step]:
         return _changed(best, [*best.program[:at], replace(i, imm=i.imm & ~255 | rows), *best.program[at + 1 :]])
 
     for at in range(len(case.program)):
-        for rows in (1, 2, 4, 16):
+        for rows in (1, 3, 16):
             yield lambda best, at=at, rows=rows: shorter(best, at, rows)
 
 
@@ -108,7 +105,7 @@ def _sections(case: Case) -> Iterator[Step]:
         if space in (Space.ISSUE, Space.FINISH):
             continue
         parts = 1
-        while parts <= 16:
+        while parts <= 4:
             length = -(-len(words) // parts)
             for first in range(0, len(words), length):
                 part = slice(first, first + length)
@@ -152,13 +149,24 @@ def _unpacked(stretches: list[list[int]], count: int) -> list[int]:
     return words
 
 
+def _text(i: Instruction) -> str:
+    """The fields that are not what they are in a NOP."""
+
+    def changed(item: Any, default: Any) -> list[str]:
+        values = {f.name: getattr(item, f.name) for f in fields(item)}
+        return [f"{name} {getattr(v, 'name', v)}" for name, v in values.items() if v != getattr(default, name)]
+
+    rest = [text for text in changed(i, Instruction()) if not text.startswith("finish")]
+    return ", ".join(rest + ["finish: " + ", ".join(changed(i.finish, Finish()))] * i.last)
+
+
 def write(path: Path, machine: Soaked, case: Case, text: str = "") -> None:
     """A file of plain numbers: configuration, memories as the host writes them, frames, host, what has to come."""
     memories = {"sections": case.sections, "memories": case.memories}
     record = {
         "what": text,
         "machine": machine.record(),
-        "program": [f"{at}: {i}" for at, i in enumerate(case.program)],
+        "program": [f"{at}: {_text(i)}" for at, i in enumerate(case.program) if i != Instruction()],
         "frames": case.frames,
         "traffic": asdict(case.traffic),
         "illegal": case.illegal,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""RUN cleared between two frames of a sequence, and set again: the program begins anew with parity 0, all else stays."""
+"""RUN cleared between two frames of a sequence, and set again: the program begins at parity 0, all else stays."""
 
 from typing import Any
 
