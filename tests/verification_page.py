@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "soak"))
+
+from coverage_report import markdown
+
 PAGE, BUILD = Path("docs/verification.md"), Path("build")
 HEAD = """# Verification
 
@@ -21,7 +25,7 @@ NOT_COVERED = """
   no memory of the core is read while it is written, rests on the hazards that the golden model checks in every program,
   and is not proved. The invariant of column skipping is tested, by random programs and networks, and not proved.
 - **Links.** The engine of the link, UART and SPI are simulated against peers and under faults, and not proved.
-- **Coverage** of lines, toggles and functional bins is not measured.
+- **Coverage** of lines and toggles is not measured.
 - **Netlists** are simulated without delays, clock networks, pins and the link, before placement, and not for Gowin.
 - **Mutants** that survive are listed above; none has been proved equivalent, so each counts as not found.
 - **Boards.** None was attached.
@@ -72,7 +76,7 @@ def soak(found: dict[str, Any] | None) -> list[str]:
         f"{found['cycles']:,} cycles, **{found['mismatches']} mismatches**, in {found['seconds']} s, on:", "",
         *(f"- {text}" for text in found["machines"].values()),
     ]  # fmt: skip
-    return lines
+    return lines + ["", "### Functional coverage", "", *markdown(found["coverage"])] * ("coverage" in found)
 
 
 def netlists(found: dict[str, Any] | None) -> list[str]:
