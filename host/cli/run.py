@@ -48,7 +48,9 @@ def add(subparsers: Subparsers) -> None:
         "--clock-mhz", type=positive_float, metavar="F",
         help="clock for latencies (default: a board's own, and 12 for golden, sim and pysim)",
     )  # fmt: skip
-    parser.add_argument("--trace", metavar="T.fst", help="write waveforms, with --on sim: see docs/waves.md")
+    parser.add_argument(
+        "--trace", metavar="T.fst", help="write waveforms as FST, and T.gtkw for GTKWave, with --on sim: docs/waves.md"
+    )
     parser.add_argument(
         "--trace-frames", type=frame_range, metavar="A:B",
         help="frames that the waveforms show: from A up to B, counted from 0 over all sequences (default: 0:8)",

@@ -19,7 +19,7 @@ from liquid_accel.boards import flow
 from liquid_accel.boards.family import UP5K, ecp5_part
 from liquid_accel.rtl.accelerator import Accelerator
 from liquid_accel.rtl.config import LiquidConfig
-from liquid_accel.sim.cache import key, locked
+from liquid_accel.sim.cache import key, locked, prune
 from liquid_accel.sim.elaborate import run_yosys, to_rtlil, yosys_share, yosys_version
 
 HERE = Path(__file__).resolve().parent
@@ -36,6 +36,7 @@ MACROS = "`define NO_ICE40_DEFAULT_ASSIGNMENTS\n"
 # bit each Icarus is some times as fast: of a wide one it copies all bits when one changes.
 SCRIPT = "read_json top.json\ndelete t:$scopeinfo\nsplitnets\nwrite_verilog -noattr half.v"
 CLOCK_KHZ = 12_000
+KEEP = 4  # simulations of a netlist and of what it becomes when a cell is broken; each is some 20 MB
 STALLS = 0x2000  # of 65,536 cycles, in which the bench takes no answer
 
 
@@ -109,9 +110,9 @@ def compiled(netlist: Netlist, text: str | None = None) -> Path:
 
 
 def build(folder: Path, text: str) -> Path:
-    """The simulation of Verilog whose top module is `top`, with the bench, kept by its content in `folder`.
+    """The simulation of Verilog whose top module is `top`, with the bench, by its content in `folder`.
 
-    Raises GateLevelError.
+    The KEEP that were used last stay. Raises GateLevelError.
     """
     command = ["iverilog", "-g2005", "-s", "bench", f"-Pbench.STALLS={STALLS}"]
     version = subprocess.run(["iverilog", "-V"], capture_output=True, text=True).stdout.splitlines()[0]
@@ -124,6 +125,9 @@ def build(folder: Path, text: str) -> Path:
             if done.returncode:
                 raise GateLevelError(f"iverilog: {done.stderr.strip()[-1500:]}")
             half.rename(made)
+            source.unlink()
+            prune(folder, ".vvp", KEEP)
+    made.touch()
     return made
 
 
