@@ -48,6 +48,7 @@ class Generator:
         self.config, self.rng, self.lanes = config, rng, config.lanes
         self.body: list[Instruction] = []
         self.inputs = self.pushed = 0
+        self.long = False  # whether there is a long loop
         self.conditional = False  # in what may be skipped, no input is taken: each has to be
         self.most_pushed = config.fifo_words // 8
         self.log_dts = [rng.getrandbits(16) for _ in range(2)]
@@ -110,7 +111,10 @@ class Generator:
         if self.rng.random() < 0.5:
             self.put(make(False))
             return
-        most = MANY_ROWS if self.rng.random() < 0.03 else ROWS
+        # A long loop that is run again and again would take the time of a hundred programs.
+        most = ROWS
+        if self.rng.random() < 0.05 and not self.conditional and not self.long:
+            most, self.long = MANY_ROWS, True
         rows = self.rng.choice((self.rng.randint(1, most), most))
         self.control(Control.LOOP, imm=rows | self.rng.getrandbits(1) << 15)
         if self.rng.random() < 0.3:
@@ -207,8 +211,10 @@ class Generator:
     def repeat(self) -> None:
         """A block that is run several times."""
         self.control(Control.REPEAT, imm=self.rng.randrange(3) | self.rng.getrandbits(8) << 8)
-        at = len(self.body)
+        at, long = len(self.body), self.long
+        self.long = True
         self.plain()
+        self.long = long
         self.control(Control.JUMP, cond=Cond.AGAIN, target=at)
 
     def steps(self) -> None:

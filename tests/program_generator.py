@@ -7,7 +7,6 @@ Stalls are found by the golden model's checker: whatever it names waits a little
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import kept_dump
@@ -145,11 +144,9 @@ def frames(generator: Generator, count: int, log_start: int, first: float) -> li
     return made
 
 
-def golden(
-    config: LiquidConfig, program: Sequence[Instruction], sections: dict[Space, Words], check_hazards: bool = False
-) -> GoldenMachine:
+def golden(config: LiquidConfig, sections: dict[Space, Words], check_hazards: bool = False) -> GoldenMachine:
     machine = GoldenMachine(config, check_hazards=check_hazards)
-    for space, words in (assemble(program) | sections).items():
+    for space, words in sections.items():
         machine.load(space, 0, words)
     return machine
 
@@ -193,7 +190,7 @@ def spaced(
     One run finds them all: a stall that grows moves what is behind it away from what is before it, and nothing closer
     together.
     """
-    machine, spacer = golden(config, program, sections), Spacer(config)
+    machine, spacer = golden(config, sections | assemble(program)), Spacer(config)
     machine.hazards, machine.observed = spacer, True
     machine.run([np.array(words)])
     if any(i.stall + spacer.stalls[pc] > STALL_MAX for pc, i in enumerate(program)):
@@ -251,18 +248,18 @@ def finished(
 
     With `look` kept sums and operands are looked at afterwards.
     """
-    machine = golden(config, program, sections, check_hazards)
+    sections = sections | assemble(program)
+    machine = golden(config, sections, check_hazards)
     expected = [frame.tolist() for frame in machine.run([np.array(words)])[0]]
     after = {space: machine.dump(space).tolist() for space in (Space.VECTOR, Space.A, Space.B, Space.C, Space.S)}
     kept = kept_dump.expected(machine) if look and config.column_skip else []
-    return Case(config, program, sections | assemble(program), words, expected, after, kept=kept)
+    return Case(config, program, sections, words, expected, after, kept=kept)
 
 
 def again(other: Case, program: list[Instruction], words: list[list[int]]) -> Case | None:
     """The same memories with another program or other frames; None where the golden model refuses that."""
-    sections = {space: data for space, data in other.sections.items() if space not in (Space.ISSUE, Space.FINISH)}
     try:
-        made = finished(other.config, program, sections, words, check_hazards=True, look=bool(other.kept))
+        made = finished(other.config, program, other.sections, words, check_hazards=True, look=bool(other.kept))
     except GoldenError:
         return None
     return replace(made, traffic=other.traffic, illegal=other.illegal)

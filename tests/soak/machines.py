@@ -48,14 +48,14 @@ MACHINES = {
     "8": Soaked(preset("test", lanes=8, fifo_words=1024, state_frac_bits=10), share=3),
     "16": Soaked(preset("test", lanes=16, fifo_words=1024), share=2),
     "32": Soaked(preset("test", lanes=32, fifo_words=1024)),
-    "plain": Soaked(preset("test", kept_elements=0, fifo_words=1024), share=6),
+    "plain": Soaked(preset("test", kept_elements=0, fifo_words=1024), share=8),
     "pipelined": Soaked(
         preset("test", fifo_words=1024, program_words=256, kept_elements=256, tables=8), "pipelined", share=5
     ),
     # FIFOs that a few frames fill, and memories whose ends are near.
     "small": Soaked(
         preset("test", fifo_words=64, kept_elements=64, vector_rows=16, weight_words=256, state_frac_bits=14, tables=2),
-        share=6,
+        share=5,
     ),
 }
 

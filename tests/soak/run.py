@@ -8,7 +8,7 @@ status, counters and cycles, STATUS and all memories afterwards are compared, on
 without kept sums, with memories that are read in two cycles, and on some whose sizes are drawn, with hosts that are
 slow, early or stop. A network is compiled; of it outputs, states, every step, status and counters are compared over
 many frames. What differs is made small and written to build/soak-SEED.json: tests/soak/replay.py runs it again. Of one
-program in five functional coverage is measured (tests/soak/bins.py). build/soak.json has the figures. Exit status 1
+program in ten functional coverage is measured (tests/soak/bins.py). build/soak.json has the figures. Exit status 1
 where anything differs, or, in runs of 100,000 programs and more, where a bin has no hit.
 """
 
@@ -36,7 +36,7 @@ from program_generator import SHARED, Case, case  # noqa: E402
 from program_runner import Host, differs  # noqa: E402
 
 BATCH = 5 * SHARED  # programs, or one network, that a process does before it reports
-WATCHED = 5  # of so many programs, coverage is measured of one
+WATCHED = 10  # of so many programs, coverage is measured of one
 BLOCKS = (1, 1, 1, 2, 2, 3, 4, 8)  # of a program, in turn
 TRAFFIC = ("calm", "ahead", "calm", "pieces", "full", "calm", "stop")
 COMPLETE = 100_000  # programs from which on a bin without a hit is a failure
@@ -90,8 +90,9 @@ class Worker:
     def _program(self, name: str, seed: int, done: Done) -> None:
         soaked, (machine, host) = self.machines[name], self.open(name)
         traffic = TRAFFIC[seed % len(TRAFFIC)]
-        count = 2 + 10 * (traffic == "full" and seed % 3 == 0)
-        made = case(soaked.config, seed, blocks=BLOCKS[seed % len(BLOCKS)], count=count, traffic=traffic)
+        blocks = BLOCKS[seed % len(BLOCKS)]
+        count = 12 if traffic == "full" and blocks == 1 else 2
+        made = case(soaked.config, seed, blocks=blocks, count=count, traffic=traffic)
         if seed % WATCHED == 0:
             self._watch(made, done)
         before = machine.cycles
@@ -141,7 +142,8 @@ def jobs(machines: dict[str, Soaked], programs: int, networks: int, long: bool, 
     first = seed * 1_000_000
     if long:
         yield from (Job("long", name) for name in LONG_PROGRAMS)
-    names = [name for turn in range(6) for name, machine in machines.items() if turn < machine.share]
+    most = max(machine.share for machine in machines.values())
+    names = [name for turn in range(most) for name, machine in machines.items() if turn < machine.share]
     fitting = [name for name in machines if name not in ("small", "32") and not name.startswith("drawn")]
     batches = -(-programs // BATCH)
     for at in range(max(batches, networks)):

@@ -102,7 +102,7 @@ def test_help_names_what_there_is(capsys):
     assert f"one of {', '.join(SOLVERS)} " in texts["compile"]
     assert "one of ltc, ltc-synaptic, cfc, ctrnn, node, gru, lstm " in texts["train"]
     assert "uart:PORT[@BAUD], spi:DEVICE[@HZ] or mmio:FILE[@OFFSET]" in texts["run"]
-    assert "write waveforms, with --on sim: see docs/waves.md" in texts["run"]
+    assert "write waveforms as FST, and T.gtkw for GTKWave, with --on sim: docs/waves.md" in texts["run"]
 
 
 def test_version_names_the_three(capsys):
