@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Sums over conductance-based synapses and the fused solver of the published LTC, with gradients of their own.
+
+    S_ji = s(sigma_ji (v_j - mu_ji)),  s the sigmoid
+    pull_i = sum_j A_ji S_ji,  leak_i = sum_j C_ji S_ji,  A = w erev, C = w
+
+Left to autograd, every sigmoid of every unfold is kept for the way back, several times over. Here states alone are
+kept, and what lies between is computed anew: memory falls from unfolds x H^2 to unfolds x H numbers a frame.
+Scratch is laid out (to, batch, from), so that the sums are batched products and rows are contiguous.
+
+A second derivative is not there: asking for it raises `RuntimeError`. Source: R. Hasani et al., "Liquid Time-constant
+Networks", AAAI 2021, algorithm 1.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from liquid_accel.models.recording import recorded
+
+# Numbers in a scratch buffer: what stays in a second-level cache.
+SCRATCH = 1 << 17
+
+
+class Synapses:
+    """The synapses from J to I neurons, and the gradients of their parameters as they add up.
+
+    `pulling` A, `leaking` C, `sigma` and `mu` are (J, I). Cost of `sums` and of `backward`: J I sigmoids a column.
+    """
+
+    def __init__(self, pulling: Tensor, leaking: Tensor, sigma: Tensor, mu: Tensor) -> None:
+        self.weights = torch.stack((pulling.t(), leaking.t()), 1)  # (I, 2, J)
+        self.sigma, self.mu = sigma.t().unsqueeze(1).contiguous(), mu.t().unsqueeze(1).contiguous()  # (I, 1, J)
+        self.pushed = -self.sigma * self.mu
+        self.to, _, self.source = self.weights.shape
+        self.scratch: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def columns(self) -> int:
+        """How many columns of a long batch are worth handling at a time."""
+        return max(1, SCRATCH // (self.to * self.source))
+
+    def _opened(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """S (I, B, J) of `v` (B, J), and two buffers of that shape."""
+        batch = len(v)
+        if batch not in self.scratch:
+            shape = (self.to, batch, self.source)
+            self.scratch[batch] = (v.new_empty(shape), v.new_empty(shape), v.new_empty(shape))
+        opened, slopes, products = self.scratch[batch]
+        torch.addcmul(self.pushed, v, self.sigma, out=opened)
+        torch.sigmoid(opened, out=opened)
+        return opened, slopes, products
+
+    def sums(self, v: Tensor) -> Tensor:
+        """(pull, leak), (2, B, I), of `v` (B, J)."""
+        opened, _, _ = self._opened(v)
+        return torch.bmm(self.weights, opened.transpose(1, 2)).permute(1, 2, 0)
+
+    def start(self) -> None:
+        """Gradients from zero."""
+        self.d_weights = torch.zeros_like(self.weights)
+        self.d_offset, self.d_slope = torch.zeros_like(self.mu), torch.zeros_like(self.mu)
+
+    def backward(self, v: Tensor, d_sums: Tensor) -> Tensor:
+        """Gradient (B, J) in `v` (B, J) from that in its sums (2, B, I); those in the parameters are added up."""
+        opened, slopes, products = self._opened(v)
+        given = d_sums.permute(2, 0, 1).contiguous()  # (I, 2, B)
+        self.d_weights.baddbmm_(given, opened)
+        torch.bmm(given.transpose(1, 2), self.weights, out=slopes)
+        torch.ops.aten.sigmoid_backward.grad_input(slopes, opened, grad_input=slopes)
+        ones = v.new_ones(1, 1, len(v)).expand(self.to, 1, len(v))
+        self.d_offset.baddbmm_(ones, slopes)
+        torch.mul(slopes, v, out=products)
+        self.d_slope.baddbmm_(ones, products)
+        torch.mul(slopes, self.sigma, out=products)
+        return (v.new_ones(1, self.to) @ products.view(self.to, -1)).view_as(v)
+
+    def gradients(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of A, C, sigma and mu, (J, I)."""
+        d_sigma = (self.d_slope - self.mu * self.d_offset).squeeze(1).t()
+        d_mu = -(self.sigma * self.d_offset).squeeze(1).t()
+        return self.d_weights[:, 0].t(), self.d_weights[:, 1].t(), d_sigma, d_mu
+
+
+class _Sums(torch.autograd.Function):
+    """Sums of a whole sequence at once, some columns at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, v: Tensor, pulling: Tensor, leaking: Tensor, sigma: Tensor, mu: Tensor) -> Tensor:
+        ctx.save_for_backward(v, pulling, leaking, sigma, mu)
+        synapses = Synapses(pulling, leaking, sigma, mu)
+        return torch.cat([synapses.sums(part) for part in torch.split(v, synapses.columns())], 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_sums: Tensor) -> tuple[Tensor, ...]:
+        v, *parameters = ctx.saved_tensors
+        synapses = Synapses(*parameters)
+        synapses.start()
+        parts = zip(torch.split(v, synapses.columns()), torch.split(d_sums, synapses.columns(), 1), strict=True)
+        return torch.cat([synapses.backward(*part) for part in parts]), *synapses.gradients()
+
+
+class _Unfolded(torch.autograd.Function):
+    """All unfolds of all frames: see `unfolded`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, v: Tensor, given: Tensor, step: Tensor, cm: Tensor, pulling: Tensor, leaking: Tensor,
+        sigma: Tensor, mu: Tensor, unfolds: int,
+    ) -> Tensor:  # fmt: skip
+        synapses = Synapses(pulling, leaking, sigma, mu)
+        frames, (batch, units) = given.shape[1], v.shape
+        states = v.new_empty(frames * unfolds + 1, batch, units)
+        inertia = v.new_empty(frames * unfolds, batch, units)
+        states[0] = v
+        for frame in range(frames):
+            dt, outside = step[frame], given[:, frame]
+            for index in range(frame * unfolds, (frame + 1) * unfolds):
+                pull, leak = (synapses.sums(v) + outside).unbind()
+                torch.addcmul(cm, dt, leak, out=inertia[index])
+                moved = torch.addcmul(pull, v, leak, value=-1.0).mul_(dt)
+                v = torch.addcdiv(v, moved, inertia[index], out=states[index + 1])
+        ctx.unfolds = unfolds
+        ctx.save_for_backward(states, inertia, given, step, cm, pulling, leaking, sigma, mu)
+        return states[unfolds::unfolds].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
+        states, inertia, given, step, cm, *parameters = ctx.saved_tensors
+        synapses, unfolds = Synapses(*parameters), ctx.unfolds
+        synapses.start()
+        d_given, d_cm = torch.zeros_like(given), torch.zeros_like(states[0])
+        d_step = torch.zeros_like(step) if ctx.needs_input_grad[2] else None
+        d_v = torch.zeros_like(states[0])
+        for frame in reversed(range(len(d_states))):
+            dt = step[frame]
+            d_v = d_v + d_states[frame]
+            for index in reversed(range(frame * unfolds, (frame + 1) * unfolds)):
+                v, after = states[index], states[index + 1]
+                share = d_v / inertia[index]
+                d_sums = torch.stack((dt * share, -dt * share * after))
+                d_given[:, frame] += d_sums
+                d_cm.addcmul_(share, v - after)
+                if d_step is not None:
+                    pull, leak = (synapses.sums(v) + given[:, frame]).unbind()
+                    d_step[frame] += (share * (pull - after * leak)).sum_to_size(dt.shape)
+                d_v = synapses.backward(v, d_sums).addcmul_(cm, share)
+        return d_v, d_given, d_step, d_cm.sum(0), *synapses.gradients(), None
+
+
+def plain_sums(v: Tensor, pulling: Tensor, leaking: Tensor, sigma: Tensor, mu: Tensor) -> Tensor:
+    """(pull, leak), (2, ..., I), of `v` (..., J) in operations that every exporter and TorchScript know."""
+    opened = torch.sigmoid(sigma * (v.unsqueeze(-1) - mu))
+    return torch.stack(((opened * pulling).sum(-2), (opened * leaking).sum(-2)))
+
+
+def plain_unfolded(
+    v: Tensor, given: Tensor, step: Tensor, cm: Tensor, pulling: Tensor, leaking: Tensor, sigma: Tensor, mu: Tensor,
+    unfolds: int,
+) -> Tensor:  # fmt: skip
+    """`unfolded` in operations that every exporter and TorchScript know."""
+    found = []
+    for frame in range(given.shape[1]):
+        for _ in range(unfolds):
+            pull, leak = (plain_sums(v, pulling, leaking, sigma, mu) + given[:, frame]).unbind()
+            v = v + step[frame] * (pull - v * leak) / (cm + step[frame] * leak)
+        found.append(v)
+    return torch.stack(found)
+
+
+def sums(v: Tensor, pulling: Tensor, leaking: Tensor, sigma: Tensor, mu: Tensor) -> Tensor:
+    """(pull, leak), (2, T, B, I), of inputs `v` (T, B, J)."""
+    if recorded():
+        return plain_sums(v, pulling, leaking, sigma, mu)
+    flat: Tensor = _Sums.apply(v.reshape(-1, v.shape[-1]), pulling, leaking, sigma, mu)  # type: ignore[no-untyped-call]
+    return flat.reshape(2, *v.shape[:-1], -1)
+
+
+def unfolded(
+    v: Tensor, given: Tensor, step: Tensor, cm: Tensor, pulling: Tensor, leaking: Tensor, sigma: Tensor, mu: Tensor,
+    unfolds: int,
+) -> Tensor:  # fmt: skip
+    """States (T, B, I) after each frame, from `v` (B, I), by `unfolds` semi-implicit steps of length `step` a frame:
+
+        v' = (cm v / step + pull) / (cm / step + leak) = v + step (pull - v leak) / (cm + step leak)
+
+    where pull and leak are those of the synapses and of `given` (2, T, B, I), leakage included; `step` is (T, B, I),
+    (T, B, 1) or (T, 1, 1), `cm` (I,) and above 0. The first is as published; in the second a step of 0 leaves v alone.
+    """
+    if not recorded():
+        states: Tensor = _Unfolded.apply(  # type: ignore[no-untyped-call]
+            v, given, step, cm, pulling, leaking, sigma, mu, unfolds
+        )
+        return states
+    return plain_unfolded(v, given, step, cm, pulling, leaking, sigma, mu, unfolds)
