@@ -35,46 +35,46 @@ class Synapses:
         self.sigma, self.mu = sigma.t().unsqueeze(1).contiguous(), mu.t().unsqueeze(1).contiguous()  # (I, 1, J)
         self.pushed = -self.sigma * self.mu
         self.to, _, self.source = self.weights.shape
-        self.scratch: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self.scratch: dict[int, tuple[Tensor, ...]] = {}
+        self.d_weights = torch.zeros_like(self.weights)
+        self.d_offset, self.d_slope = torch.zeros_like(self.mu), torch.zeros_like(self.mu)
 
     def columns(self) -> int:
         """How many columns of a long batch are worth handling at a time."""
         return max(1, SCRATCH // (self.to * self.source))
 
-    def _opened(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """S (I, B, J) of `v` (B, J), and two buffers of that shape."""
+    def _buffers(self, v: Tensor) -> tuple[Tensor, ...]:
+        """Two of (I, B, J), and ones to sum over B and over I."""
         batch = len(v)
         if batch not in self.scratch:
             shape = (self.to, batch, self.source)
-            self.scratch[batch] = (v.new_empty(shape), v.new_empty(shape), v.new_empty(shape))
-        opened, slopes, products = self.scratch[batch]
+            ones = v.new_ones(1, 1, batch).expand(self.to, 1, batch), v.new_ones(1, self.to)
+            self.scratch[batch] = (v.new_empty(shape), v.new_empty(shape), *ones)
+        return self.scratch[batch]
+
+    def _open(self, v: Tensor, opened: Tensor) -> None:
+        """S (I, B, J) of `v` (B, J)."""
         torch.addcmul(self.pushed, v, self.sigma, out=opened)
         torch.sigmoid(opened, out=opened)
-        return opened, slopes, products
 
-    def sums(self, v: Tensor) -> Tensor:
-        """(pull, leak), (2, B, I), of `v` (B, J)."""
-        opened, _, _ = self._opened(v)
-        return torch.bmm(self.weights, opened.transpose(1, 2)).permute(1, 2, 0)
-
-    def start(self) -> None:
-        """Gradients from zero."""
-        self.d_weights = torch.zeros_like(self.weights)
-        self.d_offset, self.d_slope = torch.zeros_like(self.mu), torch.zeros_like(self.mu)
+    def sums(self, v: Tensor, given: Tensor | None = None) -> Tensor:
+        """(pull, leak), (I, 2, B), of `v` (B, J), added to `given`."""
+        opened = self._buffers(v)[0]
+        self._open(v, opened)
+        if given is None:
+            return torch.bmm(self.weights, opened.transpose(1, 2))
+        return torch.baddbmm(given, self.weights, opened.transpose(1, 2))
 
     def backward(self, v: Tensor, d_sums: Tensor) -> Tensor:
-        """Gradient (B, J) in `v` (B, J) from that in its sums (2, B, I); those in the parameters are added up."""
-        opened, slopes, products = self._opened(v)
-        given = d_sums.permute(2, 0, 1).contiguous()  # (I, 2, B)
-        self.d_weights.baddbmm_(given, opened)
-        torch.bmm(given.transpose(1, 2), self.weights, out=slopes)
+        """Gradient (B, J) in `v` (B, J) from that in its sums (I, 2, B); those in the parameters are added up."""
+        opened, slopes, over_batch, over_units = self._buffers(v)
+        self._open(v, opened)
+        self.d_weights.baddbmm_(d_sums, opened)
+        torch.bmm(d_sums.transpose(1, 2), self.weights, out=slopes)
         torch.ops.aten.sigmoid_backward.grad_input(slopes, opened, grad_input=slopes)
-        ones = v.new_ones(1, 1, len(v)).expand(self.to, 1, len(v))
-        self.d_offset.baddbmm_(ones, slopes)
-        torch.mul(slopes, v, out=products)
-        self.d_slope.baddbmm_(ones, products)
-        torch.mul(slopes, self.sigma, out=products)
-        return (v.new_ones(1, self.to) @ products.view(self.to, -1)).view_as(v)
+        self.d_offset.baddbmm_(over_batch, slopes)
+        self.d_slope.baddbmm_(over_batch, torch.mul(slopes, v, out=opened))
+        return torch.mm(over_units, slopes.mul_(self.sigma).view(self.to, -1)).view_as(v)
 
     def gradients(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of A, C, sigma and mu, (J, I)."""
@@ -84,26 +84,26 @@ class Synapses:
 
 
 class _Sums(torch.autograd.Function):
-    """Sums of a whole sequence at once, some columns at a time."""
+    """Sums (2, N, I) of a whole sequence at once, some columns at a time."""
 
     @staticmethod
     def forward(ctx: Any, v: Tensor, pulling: Tensor, leaking: Tensor, sigma: Tensor, mu: Tensor) -> Tensor:
         ctx.save_for_backward(v, pulling, leaking, sigma, mu)
         synapses = Synapses(pulling, leaking, sigma, mu)
-        return torch.cat([synapses.sums(part) for part in torch.split(v, synapses.columns())], 1)
+        return torch.cat([synapses.sums(part) for part in torch.split(v, synapses.columns())], 2).permute(1, 2, 0)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_sums: Tensor) -> tuple[Tensor, ...]:
         v, *parameters = ctx.saved_tensors
         synapses = Synapses(*parameters)
-        synapses.start()
-        parts = zip(torch.split(v, synapses.columns()), torch.split(d_sums, synapses.columns(), 1), strict=True)
+        d_parts = torch.split(d_sums.permute(2, 0, 1).contiguous(), synapses.columns(), 2)
+        parts = zip(torch.split(v, synapses.columns()), d_parts, strict=True)
         return torch.cat([synapses.backward(*part) for part in parts]), *synapses.gradients()
 
 
 class _Unfolded(torch.autograd.Function):
-    """All unfolds of all frames: see `unfolded`."""
+    """All unfolds of all frames: see `unfolded`. What is the same for all of them is done for all of them at once."""
 
     @staticmethod
     def forward(
@@ -112,43 +112,44 @@ class _Unfolded(torch.autograd.Function):
     ) -> Tensor:  # fmt: skip
         synapses = Synapses(pulling, leaking, sigma, mu)
         frames, (batch, units) = given.shape[1], v.shape
-        states = v.new_empty(frames * unfolds + 1, batch, units)
-        inertia = v.new_empty(frames * unfolds, batch, units)
-        states[0] = v
-        for frame in range(frames):
-            dt, outside = step[frame], given[:, frame]
-            for index in range(frame * unfolds, (frame + 1) * unfolds):
-                pull, leak = (synapses.sums(v) + outside).unbind()
-                torch.addcmul(cm, dt, leak, out=inertia[index])
-                moved = torch.addcmul(pull, v, leak, value=-1.0).mul_(dt)
-                v = torch.addcdiv(v, moved, inertia[index], out=states[index + 1])
-        ctx.unfolds = unfolds
-        ctx.save_for_backward(states, inertia, given, step, cm, pulling, leaking, sigma, mu)
-        return states[unfolds::unfolds].clone()
+        outside = given.permute(1, 3, 0, 2).contiguous()  # (T, I, 2, B)
+        states, inertia = (v.new_empty(frames, unfolds, batch, units) for _ in range(2))
+        start = v
+        for dt, around, after, divisors in zip(step, outside, states, inertia, strict=True):
+            for state, divisor in zip(after, divisors, strict=True):
+                pull, leak = synapses.sums(v, around).permute(1, 2, 0)
+                torch.addcmul(cm, dt, leak, out=divisor)
+                v = torch.addcdiv(v, torch.addcmul(pull, v, leak, value=-1.0).mul_(dt), divisor, out=state)
+        ctx.save_for_backward(start, states, inertia, given, step, cm, pulling, leaking, sigma, mu)
+        return states[:, -1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
-        states, inertia, given, step, cm, *parameters = ctx.saved_tensors
-        synapses, unfolds = Synapses(*parameters), ctx.unfolds
-        synapses.start()
-        d_given, d_cm = torch.zeros_like(given), torch.zeros_like(states[0])
-        d_step = torch.zeros_like(step) if ctx.needs_input_grad[2] else None
-        d_v = torch.zeros_like(states[0])
-        for frame in reversed(range(len(d_states))):
-            dt = step[frame]
+        start, states, inertia, given, step, cm, *parameters = ctx.saved_tensors
+        synapses = Synapses(*parameters)
+        frames, unfolds, batch, units = states.shape
+        before = torch.cat((start[None], states.flatten(0, 1)[:-1])).view_as(states)
+        rate = step.unsqueeze(1) / inertia
+        # v' answers to (pull, leak) by `answers` and to v, beside through them, by `kept`.
+        answers = torch.stack((rate, -rate * states)).permute(1, 2, 4, 0, 3).contiguous()  # (T, n, I, 2, B)
+        kept, d_after, d_v = cm / inertia, torch.empty_like(states), torch.zeros_like(start)
+        for frame in reversed(range(frames)):
             d_v = d_v + d_states[frame]
-            for index in reversed(range(frame * unfolds, (frame + 1) * unfolds)):
-                v, after = states[index], states[index + 1]
-                share = d_v / inertia[index]
-                d_sums = torch.stack((dt * share, -dt * share * after))
-                d_given[:, frame] += d_sums
-                d_cm.addcmul_(share, v - after)
-                if d_step is not None:
-                    pull, leak = (synapses.sums(v) + given[:, frame]).unbind()
-                    d_step[frame] += (share * (pull - after * leak)).sum_to_size(dt.shape)
-                d_v = synapses.backward(v, d_sums).addcmul_(cm, share)
-        return d_v, d_given, d_step, d_cm.sum(0), *synapses.gradients(), None
+            for index in reversed(range(unfolds)):
+                d_after[frame, index] = d_v
+                d_sums = d_v.t().unsqueeze(1) * answers[frame, index]
+                d_v = synapses.backward(before[frame, index], d_sums).addcmul_(kept[frame, index], d_v)
+        d_given = torch.stack(((d_after * rate).sum(1), -(d_after * rate * states).sum(1)))
+        share = d_after / inertia
+        d_cm = (share * (before - states)).sum((0, 1, 2))
+        d_step = None
+        if ctx.needs_input_grad[2]:
+            flat = before.flatten(0, 2)
+            sums: Tensor = _Sums.apply(flat, *parameters).view(2, frames, unfolds, batch, units)
+            pull, leak = sums + given.unsqueeze(2)
+            d_step = (share * (pull - states * leak)).sum(1).sum_to_size(step.shape)
+        return d_v, d_given, d_step, d_cm, *synapses.gradients(), None
 
 
 def plain_sums(v: Tensor, pulling: Tensor, leaking: Tensor, sigma: Tensor, mu: Tensor) -> Tensor:
