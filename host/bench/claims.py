@@ -12,7 +12,8 @@ Row = dict[str, Any]
 def claims(found: dict[str, Any]) -> list[Row]:
     """Rows of `text`, `found`, `wanted`, `met`; those whose measurements are missing are left out."""
     rows = [row for row in found["accelerator"] if "cycles_per_frame" in row]
-    return [*_etd21(rows), *_use_of_lanes(rows), *_against_gru(rows), *_predictions(rows), *_host(found)]
+    machine = [*_etd21(rows), *_use_of_lanes(rows), *_against_gru(rows), *_predictions(rows)]
+    return [*machine, *_host(found), *_training(found)]
 
 
 def _row(text: str, found: float, wanted: float, at_most: bool = True, form: str = "{:.3g}") -> Row:
@@ -93,3 +94,13 @@ def _host(found: dict[str, Any]) -> list[Row]:
     steps = [row for row in found.get("host", ()) if (row["transport"], row["way"]) == ("loop-back", "step")]
     text = "frames a second through step, nothing behind the transport"
     return [_row(text, row["frames_per_second"], 5000, False, "{:,.0f}") for row in steps]
+
+
+def _training(found: dict[str, Any]) -> list[Row]:
+    """Times that a step of training is faster than that of ncps."""
+    text = "training step of ncps over ours, {name}, batch {batch}, {units} units, {frames} steps"
+    return [
+        _row(text.format(**row), row["times_faster"], 2.0, False, "{:.2f}")
+        for row in found.get("training", ())
+        if row["name"] == "LTC" and row.get("times_faster") is not None
+    ]

@@ -27,9 +27,10 @@ class Report:
 def reports(found: dict[str, Any]) -> list[Report]:
     """All tables, in order; of a run of the host alone, that one."""
     if "accelerator" not in found:
-        return [_host(found)]
+        return [_host(found)] if "host" in found else [_training(found)]
     return [
         _claims(found), _speed(found), _work(found), _counts(found), _processor(found), _host(found),
+        _training(found),
         _precision(found), _front(found), _cheapest(found),
     ]  # fmt: skip
 
@@ -192,6 +193,25 @@ def _host(found: dict[str, Any]) -> Report:
         "other end takes is left out. Trips: transactions, or requests of the link."
     )
     return Report("The host's part of a frame", ("", "frames/s", "µs a frame", "trips a frame"), rows, text)
+
+
+def _training(found: dict[str, Any]) -> Report:
+    columns = ("layer", "ms a step", "ncps", "times faster", "largest difference", "goal")
+    rows = [
+        [
+            row["name"], number(row["ms"], ",.1f"), number(row["ncps_ms"], ",.1f"), number(row["times_faster"], ".2f"),
+            number(row["difference"], ".1e"), number(row["goal"], "g"),
+        ]
+        for row in found["training"]
+    ]  # fmt: skip
+    size = found["training"][0]
+    text = (
+        f"{found['processor_name']}, Python {found['python']}, one core: forward and backward of {size['frames']} "
+        f"steps of {size['batch']} sequences, {size['features']} features, {size['units']} units, fully connected; "
+        f"processor time, fastest of {size['repeats']} in turns, the same weights and data on both sides. Difference: "
+        "between the outputs. A dash: torch or ncps is not installed."
+    )
+    return Report("A step of training beside ncps", columns, rows, text)
 
 
 def _precision(found: dict[str, Any]) -> Report:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from liquid_accel.bench import front, overhead, precision, processor
+from liquid_accel.bench import front, overhead, precision, processor, training
 from liquid_accel.bench.claims import claims
 from liquid_accel.bench.machine import Laboratory, Setting
 from liquid_accel.bench.models import Bench
@@ -68,6 +68,7 @@ def run_bench(config: LiquidConfig, clock_mhz: float, seeds: int, quick: bool) -
     note("processor: libraries, one sequence at a time")
     timed = processor.rows(bench, quick)  # first, while nothing else has warmed the machine up
     host = run_host(config, quick)
+    trained = run_training(quick)
     note("accelerator: every solver, and gated networks")
     machine = _machine(bench, lab, quick)
     with progress_bar("work against precision", "settings") as progress:
@@ -78,7 +79,7 @@ def run_bench(config: LiquidConfig, clock_mhz: float, seeds: int, quick: bool) -
     found: dict[str, Any] = {
         **host, "clock_mhz": clock_mhz, "seeds": seeds, "utterances": len(lab.batch.x),
         "frames": int(lab.batch.lengths.sum()), "accelerator": machine, "precision": points, "front": fronts,
-        "cheapest": front.cheapest(fronts), "processor": timed,
+        "cheapest": front.cheapest(fronts), "processor": timed, "training": trained["training"],
     }  # fmt: skip
     return found | {"claims": claims(found), "seconds": time.perf_counter() - started}
 
@@ -89,6 +90,15 @@ def run_host(config: LiquidConfig, quick: bool) -> dict[str, Any]:
     return {
         "quick": quick, "version": PACKAGE_VERSION, "lanes": config.lanes, "processor_name": _processor(),
         "python": platform.python_version(), "host": overhead.rows(config, quick),
+    }  # fmt: skip
+
+
+def run_training(quick: bool) -> dict[str, Any]:
+    """What a step of training costs beside ncps, alone."""
+    note("training: a step of each layer, ours and that of ncps")
+    return {
+        "quick": quick, "version": PACKAGE_VERSION, "processor_name": _processor(),
+        "python": platform.python_version(), "training": training.rows(quick),
     }  # fmt: skip
 
 

@@ -23,11 +23,12 @@ from liquid_accel.errors import UserError
 
 EXAMPLE = """  liquid bench --quick
   liquid bench --only host
+  liquid bench --only training
   liquid bench --plot build/bench
   liquid bench --write docs/performance.md    # how that page is made"""
 
 WIDTH = 118  # of the tables
-SECTIONS = ("host",)
+SECTIONS = ("host", "training")
 
 
 def add(subparsers: Subparsers) -> None:
@@ -41,7 +42,8 @@ def add(subparsers: Subparsers) -> None:
         "--quick", action="store_true", help="a few settings, some utterances, short training: no figures to cite"
     )
     parser.add_argument(
-        "--only", choices=SECTIONS, help="measure this alone; host: frames a second with nothing behind the driver"
+        "--only", choices=SECTIONS,
+        help="measure this alone; host: frames a second with nothing behind the driver; training: a step beside ncps",
     )
     parser.add_argument(
         "--seeds", type=positive_int, default=1, metavar="N", help="seeds of each network of the front (default: 1)"
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, print, draw, write."""
     from liquid_accel.bench import page
     from liquid_accel.bench.report import reports
-    from liquid_accel.bench.run import run_bench, run_host
+    from liquid_accel.bench.run import run_bench, run_host, run_training
     from liquid_accel.cli.compile import machine
 
     config = machine(arguments)
@@ -68,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     written = None if arguments.write is None else check_output(arguments.write, "the page")
     folder = None if arguments.plot is None else _folder(Path(arguments.plot))
     if arguments.only:
-        found = run_host(config, arguments.quick)
+        found = run_training(arguments.quick) if arguments.only == "training" else run_host(config, arguments.quick)
     else:
         found = run_bench(config, arguments.clock_mhz, arguments.seeds, arguments.quick)
     if folder is not None:

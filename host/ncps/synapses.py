@@ -128,7 +128,7 @@ class _Unfolded(torch.autograd.Function):
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
         start, states, inertia, given, step, cm, *parameters = ctx.saved_tensors
         synapses = Synapses(*parameters)
-        frames, unfolds, batch, units = states.shape
+        frames, unfolds, _, _ = states.shape
         before = torch.cat((start[None], states.flatten(0, 1)[:-1])).view_as(states)
         rate = step.unsqueeze(1) / inertia
         # v' answers to (pull, leak) by `answers` and to v, beside through them, by `kept`.
@@ -145,9 +145,7 @@ class _Unfolded(torch.autograd.Function):
         d_cm = (share * (before - states)).sum((0, 1, 2))
         d_step = None
         if ctx.needs_input_grad[2]:
-            flat = before.flatten(0, 2)
-            sums: Tensor = _Sums.apply(flat, *parameters).view(2, frames, unfolds, batch, units)
-            pull, leak = sums + given.unsqueeze(2)
+            pull, leak = sums(before.flatten(1, 2), *parameters).view(2, *states.shape) + given.unsqueeze(2)
             d_step = (share * (pull - states * leak)).sum(1).sum_to_size(step.shape)
         return d_v, d_given, d_step, d_cm, *synapses.gradients(), None
 
