@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from liquid_accel.layers import Cell as Layer
+from liquid_accel.models.recording import recorded
 
 
 class Cell(nn.Module):
@@ -59,15 +60,16 @@ class Cell(nn.Module):
 def spacing(dt: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """`dt`, a number, (T,) or (B, T), as (B, T) for `x` (B, T, I); `ValueError` unless it is finite and at least 0."""
     batch, frames, _ = x.shape
-    result = torch.as_tensor(dt, dtype=x.dtype, device=x.device)
+    if isinstance(dt, int | float):
+        result = x.new_full((), dt)  # as_tensor makes a trace complain of a constant
+    else:
+        result = dt.to(x) if hasattr(dt, "to") else torch.as_tensor(dt, dtype=x.dtype, device=x.device)
     try:
         result = result.expand(batch, frames)
     except RuntimeError:
         shape = tuple(result.shape)
         raise ValueError(f"dt must be a number, ({frames},) or ({batch}, {frames}), not {shape}") from None
-    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    # A trace would keep the outcome as a constant.
-    if not tracing and not bool((torch.isfinite(result) & (result >= 0)).all()):
+    if not recorded() and not bool((torch.isfinite(result) & (result >= 0)).all()):
         raise ValueError("dt must be finite and at least 0")
     return result
 

@@ -2,13 +2,15 @@
 """The liquid time-constant layer, as the article writes it, in torch."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from liquid_accel.layers import Ltc
 from liquid_accel.models.cell import Cell, inverse_softplus, spacing
+from liquid_accel.models.recording import is_scripting
+from liquid_accel.models.scripted import ScriptedEquation
 from liquid_accel.models.solvers import SOLVERS, Activation, coupled
 
 # Time constants at birth, in units of the frame spacing: shorter than a frame to a few frames.
@@ -16,7 +18,14 @@ TAU_RANGE = (0.2, 4.0)
 FORMS = ("input", "literal")
 
 
-class LTC(Cell):
+# To a script, what the layer returns is a tensor.
+if TYPE_CHECKING:
+    Result = Any
+else:
+    Result = Tensor
+
+
+class LTC(Cell, ScriptedEquation):
     """A layer of H liquid neurons driven by I features.
 
         tau_i dh_i/dt = -h_i + sigma( sum_j W_ij h_j + [sum_k U_ik x_k] + b_i )
@@ -87,11 +96,29 @@ class LTC(Cell):
         result: torch.Tensor = self.tau_activation(nn.functional.linear(x, self.tau_weight, self.tau_bias))
         return result
 
-    def forward(self, x: torch.Tensor, dt: float | torch.Tensor = 1.0, state: torch.Tensor | None = None) -> Any:
+    def forward(self, x: Tensor, dt: float | Tensor = 1.0, state: Tensor | None = None) -> Result:
         """States (B, T, H); with `return_state`, the pair of them and the last state (B, H)."""
+        states, last = self.run(x, dt, state)
+        if not is_scripting():
+            if self.return_state:
+                return states, last
+        elif self.return_state:
+            raise RuntimeError("a script of LTC returns the states alone; its method run() has the last state too")
+        return states
+
+    @torch.jit.export
+    def run(self, x: Tensor, dt: float | Tensor = 1.0, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """States (B, T, H) and the last state (B, H), from `state` or zeros."""
         single = x.dim() == 2
         if single:
             x = x.unsqueeze(0)
+        if is_scripting():
+            result, h = self._scripted(x, dt, state)
+        else:
+            result, h = self._solve(x, dt, state)
+        return (result[0], h[0]) if single else (result, h)
+
+    def _solve(self, x: Tensor, dt: float | Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         batch, frames, _ = x.shape
         times = spacing(dt, x).unsqueeze(-1)
         if self.input_weight is None:
@@ -100,11 +127,8 @@ class LTC(Cell):
             drive = nn.functional.linear(x, self.input_weight, self.bias)
         h = x.new_zeros(batch, self.out_features) if state is None else state
         if self.tau_recurrent_weight is None and not (self.training and self.skip_threshold > 0):
-            result, h = self._plain(drive, self.tau(x), times, h)
-        else:
-            result, h = self._coupled(x, drive, times, h)
-        result, h = (result[0], h[0]) if single else (result, h)
-        return (result, h) if self.return_state else result
+            return self._plain(drive, self.tau(x), times, h)
+        return self._coupled(x, drive, times, h)
 
     def _plain(
         self, drive: torch.Tensor, tau: torch.Tensor, times: torch.Tensor, h: torch.Tensor

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A closed-form cell for each layer of a wiring, one after the other within a frame."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +25,10 @@ class WiredCfCCell(nn.Module):
         "sensory_synapse_count",
     )  # fmt: skip
 
+    if TYPE_CHECKING:
+
+        def children(self) -> Iterator[CfCCell]: ...
+
     def __init__(self, input_size: int | None, wiring: Any, mode: str = "default") -> None:
         super().__init__()
         if input_size is not None:
@@ -41,14 +46,6 @@ class WiredCfCCell(nn.Module):
             self.add_module(f"layer_{layer}", cell)
             self.sizes.append(len(neurons))
             width, before = len(neurons), neurons
-
-    def __prepare_scriptable__(self) -> nn.Module:
-        """TorchScript goes through no modules by name."""
-        return _Layers(self.layers(), self.sizes)
-
-    def layers(self) -> list[CfCCell]:
-        """The cells, the one that sees the inputs first."""
-        return [cell for cell in self.children() if isinstance(cell, CfCCell)]
 
     @property
     def state_size(self) -> int:
@@ -85,29 +82,19 @@ class WiredCfCCell(nn.Module):
         return int(np.abs(self._wiring.sensory_adjacency_matrix).sum())
 
     def sequence(self, inputs: Tensor, state: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-        """States (T, B, H) and the last of them of inputs (T, B, I), `times` (T, B or 1, 1)."""
-        return _Layers(self.layers(), self.sizes).sequence(inputs, state, times)
+        """Outputs (T, B, M) and the last states (B, H) of inputs (T, B, I), `times` (T, B or 1, 1).
+
+        A layer runs over the whole sequence before the next begins: no later layer acts on an earlier one.
+        """
+        states = torch.split(state, self.sizes, dim=1)
+        last = []
+        for index, cell in enumerate(self.children()):
+            inputs, h = cell.sequence(inputs, states[index], times)
+            last.append(h)
+        return inputs, torch.cat(last, dim=1)
 
     def forward(self, input: Tensor, hx: Tensor, timespans: float | Tensor = 1.0) -> tuple[Tensor, Tensor]:
         """One frame; `timespans` is a number, or one a sequence (B,) or (B, 1)."""
         times = frame_times(timespans, input).unsqueeze(0)
         outputs, state = self.sequence(input.unsqueeze(0), hx, times)
         return outputs[0], state
-
-
-class _Layers(nn.Module):
-    """The layers in a list."""
-
-    def __init__(self, cells: list[CfCCell], sizes: list[int]) -> None:
-        super().__init__()
-        self.cells: Any = nn.ModuleList(cells)
-        self.sizes = sizes
-
-    def sequence(self, inputs: Tensor, state: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-        """A layer runs over the whole sequence before the next begins: no later layer acts on an earlier one."""
-        states = torch.split(state, self.sizes, dim=1)
-        last = []
-        for index, cell in enumerate(self.cells):
-            inputs, h = cell.sequence(inputs, states[index], times)
-            last.append(h)
-        return inputs, torch.cat(last, dim=1)
