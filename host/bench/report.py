@@ -27,10 +27,10 @@ class Report:
 def reports(found: dict[str, Any]) -> list[Report]:
     """All tables, in order; of a run of the host alone, that one."""
     if "accelerator" not in found:
-        return [_host(found)] if "host" in found else [_training(found)]
+        return [_host(found)] if "host" in found else [_training(found), _memory(found)]
     return [
         _claims(found), _speed(found), _work(found), _counts(found), _processor(found), _host(found),
-        _training(found),
+        _training(found), _memory(found),
         _precision(found), _front(found), _cheapest(found),
     ]  # fmt: skip
 
@@ -212,6 +212,18 @@ def _training(found: dict[str, Any]) -> Report:
         "between the outputs. A dash: torch or ncps is not installed."
     )
     return Report("A step of training beside ncps", columns, rows, text)
+
+
+def _memory(found: dict[str, Any]) -> Report:
+    rows = [
+        [row["gradient"], *(f"{count / 1024:,.0f}" for count in row["peak_bytes"].values())] for row in found["memory"]
+    ]
+    columns = ("gradient", *(f"{steps} steps" for steps in (found["memory"] or [{"peak_bytes": {}}])[0]["peak_bytes"]))
+    text = (
+        "What autograd holds at a time, at most, in kB (1,024 bytes), forward and backward through odeint: rk4 on a "
+        "network of two layers, 32 sequences of 64 units, float32; states and what is between them, weights apart."
+    )
+    return Report("Memory of the ways back through a solver", columns, rows, text)
 
 
 def _precision(found: dict[str, Any]) -> Report:

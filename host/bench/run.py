@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from liquid_accel.bench import front, overhead, precision, processor, training
+from liquid_accel.bench import front, memory, overhead, precision, processor, training
 from liquid_accel.bench.claims import claims
 from liquid_accel.bench.machine import Laboratory, Setting
 from liquid_accel.bench.models import Bench
@@ -79,7 +79,7 @@ def run_bench(config: LiquidConfig, clock_mhz: float, seeds: int, quick: bool) -
     found: dict[str, Any] = {
         **host, "clock_mhz": clock_mhz, "seeds": seeds, "utterances": len(lab.batch.x),
         "frames": int(lab.batch.lengths.sum()), "accelerator": machine, "precision": points, "front": fronts,
-        "cheapest": front.cheapest(fronts), "processor": timed, "training": trained["training"],
+        "cheapest": front.cheapest(fronts), "processor": timed, "training": trained["training"], "memory": trained["memory"],
     }  # fmt: skip
     return found | {"claims": claims(found), "seconds": time.perf_counter() - started}
 
@@ -98,7 +98,7 @@ def run_training(quick: bool) -> dict[str, Any]:
     note("training: a step of each layer, ours and that of ncps")
     return {
         "quick": quick, "version": PACKAGE_VERSION, "processor_name": _processor(),
-        "python": platform.python_version(), "training": training.rows(quick),
+        "python": platform.python_version(), "training": training.rows(quick), "memory": memory.rows(),
     }  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from liquid_accel.models.once import first_derivative_only
 from liquid_accel.models.recording import recorded
 
 # Numbers in a scratch buffer: what stays in a second-level cache.
@@ -93,7 +93,7 @@ class _Sums(torch.autograd.Function):
         return torch.cat([synapses.sums(part) for part in torch.split(v, synapses.columns())], 2).permute(1, 2, 0)
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, d_sums: Tensor) -> tuple[Tensor, ...]:
         v, *parameters = ctx.saved_tensors
         synapses = Synapses(*parameters)
@@ -124,7 +124,7 @@ class _Unfolded(torch.autograd.Function):
         return states[:, -1].clone()
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
         start, states, inertia, given, step, cm, *parameters = ctx.saved_tensors
         synapses = Synapses(*parameters)
