@@ -21,23 +21,25 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from liquid_accel import aio
+    from liquid_accel import aio, ncps
     from liquid_accel.checkpoint import Checkpoint
     from liquid_accel.data import Dataset
     from liquid_accel.driver import Device, DeviceError, DeviceGone, Result
     from liquid_accel.driver.pool import Pool
     from liquid_accel.errors import UserError
     from liquid_accel.image import Image
-    from liquid_accel.models import LTC, LiquidClassifier
+    from liquid_accel.models import CTRNN, LTC, LiquidClassifier
+    from liquid_accel.models.ode import NeuralODE, odeint
     from liquid_accel.rtl.config import LiquidConfig, preset
 
 __all__ = [
-    "LTC", "Device", "DeviceError", "DeviceGone", "Image", "LiquidClassifier", "LiquidConfig", "Pool", "Result",
-    "UserError", "__version__", "aio", "compile", "open", "preset",
+    "CTRNN", "LTC", "Device", "DeviceError", "DeviceGone", "Image", "LiquidClassifier", "LiquidConfig", "NeuralODE",
+    "Pool", "Result", "UserError", "__version__", "aio", "compile", "ncps", "odeint", "open", "preset",
 ]  # fmt: skip
 
 _HOMES = {
-    "LTC": "models", "LiquidClassifier": "models", "Device": "driver", "DeviceError": "driver",
+    "LTC": "models", "CTRNN": "models", "LiquidClassifier": "models", "NeuralODE": "models.ode",
+    "odeint": "models.ode", "Device": "driver", "DeviceError": "driver",
     "DeviceGone": "driver", "Result": "driver", "Pool": "driver.pool",
     "UserError": "errors", "Image": "image", "LiquidConfig": "rtl.config", "preset": "rtl.config",
 }  # fmt: skip
@@ -131,8 +133,8 @@ def _checkpoint(model: Any, calibration: Dataset | None) -> Checkpoint | str | P
 
 
 def __getattr__(name: str) -> Any:
-    if name == "aio":
-        return import_module("liquid_accel.aio")
+    if name in ("aio", "ncps"):
+        return import_module(f"liquid_accel.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'liquid_accel' has no attribute '{name}'")
     return getattr(import_module(f"liquid_accel.{_HOMES[name]}"), name)

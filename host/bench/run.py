@@ -79,7 +79,8 @@ def run_bench(config: LiquidConfig, clock_mhz: float, seeds: int, quick: bool) -
     found: dict[str, Any] = {
         **host, "clock_mhz": clock_mhz, "seeds": seeds, "utterances": len(lab.batch.x),
         "frames": int(lab.batch.lengths.sum()), "accelerator": machine, "precision": points, "front": fronts,
-        "cheapest": front.cheapest(fronts), "processor": timed, "training": trained["training"], "memory": trained["memory"],
+        "cheapest": front.cheapest(fronts), "processor": timed,
+        **{name: trained[name] for name in ("training", "memory")},
     }  # fmt: skip
     return found | {"claims": claims(found), "seconds": time.perf_counter() - started}
 

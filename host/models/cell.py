@@ -57,6 +57,14 @@ class Cell(nn.Module):
         return seen
 
 
+def batch_leading(x: torch.Tensor, dt: float | torch.Tensor) -> tuple[torch.Tensor, float | torch.Tensor]:
+    """`x` (T, B, I), and a `dt` (T, B), with the batch in front."""
+    if isinstance(dt, torch.Tensor):
+        return x.transpose(0, 1), dt.t() if dt.dim() == 2 else dt
+    else:  # (as torch.jit.script wants it)
+        return x.transpose(0, 1), dt
+
+
 def spacing(dt: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """`dt`, a number, (T,) or (B, T), as (B, T) for `x` (B, T, I); `ValueError` unless it is finite and at least 0."""
     batch, frames, _ = x.shape

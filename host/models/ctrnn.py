@@ -4,13 +4,14 @@
 import math
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from liquid_accel.layers import Ctrnn, Node
-from liquid_accel.models.cell import Cell, inverse_softplus, spacing
+from liquid_accel.models.cell import Cell, batch_leading, inverse_softplus, spacing
 from liquid_accel.models.ltc import TAU_RANGE
 from liquid_accel.models.solvers import SOLVERS, Activation, coupled, runge_kutta4
 
@@ -23,12 +24,26 @@ NODE_FUNCTIONS: dict[str | None, Activation] = {
 class CTRNN(Cell):
     """tau_i dh_i/dt = -h_i + tanh( sum_j W_ij h_j + sum_k U_ik x_k + b_i ), tau_i = softplus(c_i): no input moves it.
 
-    States (B, T, H) from `x` (B, T, I), held over each frame, and `dt`; h(0) = 0; `solver` and `steps` as for `LTC`.
+    States (B, T, H) from `x` (B, T, I), held over each frame, and `dt`; `solver`, `steps`, `state`, `batch_first`,
+    `return_sequences` and `return_state` as for `LTC`.
     Source: K. Funahashi and Y. Nakamura, Neural Networks 6 (1993), eq. 1.
     """
 
-    def __init__(self, in_features: int, out_features: int, *, solver: str = "fused", steps: int = 4) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        solver: str = "fused",
+        steps: int = 4,
+        return_state: bool = False,
+        batch_first: bool = True,
+        return_sequences: bool = True,
+    ) -> None:
         super().__init__()
+        if solver not in SOLVERS:
+            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, not '{solver}'")
+        self.batch_first, self.return_sequences, self.return_state = batch_first, return_sequences, return_state
         self.in_features, self.out_features, self.solver, self.steps = in_features, out_features, solver, steps
         self.recurrent_weight = nn.Parameter(torch.randn(out_features, out_features) * 0.8 / math.sqrt(out_features))
         self.input_weight = nn.Parameter(torch.randn(out_features, in_features) / math.sqrt(in_features))
@@ -36,11 +51,31 @@ class CTRNN(Cell):
         low, high = (math.log(tau) for tau in TAU_RANGE)
         self.tau_bias = nn.Parameter(inverse_softplus(torch.exp(torch.empty(out_features).uniform_(low, high))))
 
-    def forward(self, x: torch.Tensor, dt: float | torch.Tensor = 1.0) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, dt: float | torch.Tensor = 1.0, state: torch.Tensor | None = None
+    ) -> Any:
+        """States (B, T, H) from `state` (B, H) or zeros; with `return_state`, the pair of them and the last state."""
+        single = x.dim() == 2
+        if single:
+            x = x.unsqueeze(0)
+        elif not self.batch_first:
+            x, dt = batch_leading(x, dt)
+        result, h = self._solve(x, dt, state)
+        if single:
+            result, h = result[0], h[0]
+        elif not self.batch_first:
+            result = result.transpose(0, 1)
+        result = result if self.return_sequences else h
+        return (result, h) if self.return_state else result
+
+    def _solve(
+        self, x: torch.Tensor, dt: float | torch.Tensor, state: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         times = spacing(dt, x).unsqueeze(-1)
         drive, tau = functional.linear(x, self.input_weight, self.bias), functional.softplus(self.tau_bias)
         self.keep(tau)
-        seen, h, states = self.skipper(self.out_features, x), x.new_zeros(len(x), self.out_features), []
+        h = x.new_zeros(len(x), self.out_features) if state is None else state
+        seen, states = self.skipper(self.out_features, x), []
         skips = self.training and self.skip_threshold > 0
         for u, frame_dt in zip(drive.unbind(1), times.unbind(1), strict=True):
 
@@ -52,7 +87,7 @@ class CTRNN(Cell):
             else:
                 h = SOLVERS[self.solver](h, u, tau, self.recurrent_weight, frame_dt, torch.tanh, self.steps)
             states.append(h)
-        return torch.stack(states, 1)
+        return torch.stack(states, 1), h
 
     def layer(self, name: str) -> Ctrnn:
         return Ctrnn(name)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from liquid_accel.layers import Ltc
-from liquid_accel.models.cell import Cell, inverse_softplus, spacing
+from liquid_accel.models.cell import Cell, batch_leading, inverse_softplus, spacing
 from liquid_accel.models.recording import is_scripting
 from liquid_accel.models.scripted import ScriptedEquation
 from liquid_accel.models.solvers import SOLVERS, Activation, coupled
@@ -37,6 +37,9 @@ class LTC(Cell, ScriptedEquation):
     (B, T); dt = 0 advances nothing; for one below 0 or not finite `ValueError` is raised. The result is the state
     at the end of each frame, (B, T, H).
 
+    With `batch_first` False batches are (T, B, ...), dt too; `return_sequences` False gives the last state alone, and
+    `return_state` a pair of that and the state at the end.
+
     `solver` is "fused" (order 1), "expeuler" (order 1) or "rk4" (order 4) with `steps` sub-steps a frame;
     both may be changed between calls. Cost a frame: steps (rk4: 4 steps) products of H x H.
 
@@ -55,6 +58,8 @@ class LTC(Cell, ScriptedEquation):
         steps: int = 4,
         return_state: bool = False,
         tau_recurrent: bool = False,
+        batch_first: bool = True,
+        return_sequences: bool = True,
     ) -> None:
         super().__init__()
         if in_features < 1 or out_features < 1:
@@ -68,6 +73,7 @@ class LTC(Cell, ScriptedEquation):
         self.in_features, self.out_features = in_features, out_features
         self.activation, self.tau_activation = activation, tau_activation
         self.form, self.solver, self.steps, self.return_state = form, solver, steps, return_state
+        self.batch_first, self.return_sequences = batch_first, return_sequences
         self.recurrent_weight = nn.Parameter(torch.empty(out_features, out_features))
         self.bias = nn.Parameter(torch.empty(out_features))
         self.input_weight = nn.Parameter(torch.empty(out_features, in_features)) if form == "input" else None
@@ -99,6 +105,7 @@ class LTC(Cell, ScriptedEquation):
     def forward(self, x: Tensor, dt: float | Tensor = 1.0, state: Tensor | None = None) -> Result:
         """States (B, T, H); with `return_state`, the pair of them and the last state (B, H)."""
         states, last = self.run(x, dt, state)
+        states = states if self.return_sequences else last
         if not is_scripting():
             if self.return_state:
                 return states, last
@@ -112,11 +119,17 @@ class LTC(Cell, ScriptedEquation):
         single = x.dim() == 2
         if single:
             x = x.unsqueeze(0)
+        elif not self.batch_first:
+            x, dt = batch_leading(x, dt)
         if is_scripting():
             result, h = self._scripted(x, dt, state)
         else:
             result, h = self._solve(x, dt, state)
-        return (result[0], h[0]) if single else (result, h)
+        if single:
+            result, h = result[0], h[0]
+        elif not self.batch_first:
+            result = result.transpose(0, 1)
+        return result, h
 
     def _solve(self, x: Tensor, dt: float | Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         batch, frames, _ = x.shape
