@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from liquid_accel.stability import explicit, real_limit
+
 if TYPE_CHECKING:
     import torch
 
     from liquid_accel.models.network import CellClassifier
 
+# Of a method's limit: what is penalised comes close to it from above, and is not held there.
+MARGIN = 0.8
 Report = Callable[[int, int, float], None]
 
 
@@ -23,6 +27,10 @@ class Recipe:
 
     `stiffness` times mean(max(0, log(`tau_floor` / tau)) ** 2), tau in units of the frame spacing, joins the loss: a
     time constant far below a frame buys no accuracy and costs an explicit or adaptive solver many steps.
+    `tau_ceiling` above 0 bounds them from above in the same way. With `for_solver`, an explicit method, `for_steps` a
+    frame, `step_penalty` times mean(max(0, log(dt |lambda| / (steps * limit))) ** 2) joins the loss, |lambda| a bound
+    of the Jacobian's eigenvalues (`Cell.fastest`) and the limit `MARGIN` times that of the method's stability on the
+    real axis (`host/stability.py`), so that the network becomes no stiffer than those steps can take.
     `skip_threshold` above 0 trains ltc, ctrnn, gru and lstm with columns skipped as a machine with it does.
     """
 
@@ -40,11 +48,18 @@ class Recipe:
     tau_floor: float = 0.5
     unfolds: tuple[int, ...] = (1, 2, 4)
     skip_threshold: float = 0.0
+    tau_ceiling: float = 0.0
+    for_solver: str = ""
+    for_steps: int = 1
+    step_penalty: float = 1.0
 
     def record(self) -> dict[str, object]:
-        """The settings as a checkpoint keeps them."""
+        """The settings as a checkpoint keeps them: those below "unfolds" only where they are at work."""
         found = asdict(self) | {"unfolds": list(self.unfolds)}
-        return found if self.skip_threshold else {k: v for k, v in found.items() if k != "skip_threshold"}
+        silent = [] if self.skip_threshold else ["skip_threshold"]
+        silent += [] if self.tau_ceiling else ["tau_ceiling"]
+        silent += [] if self.for_solver else ["for_solver", "for_steps", "step_penalty"]
+        return {name: value for name, value in found.items() if name not in silent}
 
 
 def fit(
@@ -72,8 +87,9 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=max(batches * epochs, 2), pct_start=0.1
     )
+    longest = MARGIN * recipe.for_steps * real_limit(explicit(recipe.for_solver)) if recipe.for_solver else 0.0
     # Its time constants follow from the inputs alone and are computed anew: the shipped weights depend on that order.
-    model.keep_time_constants(not isinstance(model, LiquidClassifier))
+    model.keep_time_constants(not isinstance(model, LiquidClassifier) or bool(recipe.for_solver))
     model.train()
     for epoch in range(epochs):
         total = 0.0
@@ -86,6 +102,11 @@ def fit(
             if recipe.stiffness > 0 and taus is not None:
                 shortfall = torch.relu(np.log(recipe.tau_floor) - torch.log(taus))
                 loss = loss + recipe.stiffness * (shortfall**2).mean()
+            if recipe.tau_ceiling and taus is not None:
+                excess = torch.relu(torch.log(taus) - np.log(recipe.tau_ceiling))
+                loss = loss + recipe.stiffness * (excess**2).mean()
+            if recipe.for_solver:
+                loss = loss + recipe.step_penalty * too_stiff(model, float(dt.max()), longest)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -95,6 +116,15 @@ def fit(
         report(epoch + 1, epochs, total / len(labels))
     model.keep_time_constants(False)
     model.eval()
+
+
+def too_stiff(model: "CellClassifier", dt: float, longest: float) -> "torch.Tensor":
+    """mean(max(0, log(dt |lambda| / longest)) ** 2) over all cells, for the call before."""
+    import torch
+
+    bounds = [bound for cell in model.cells() if (bound := cell.fastest()) is not None]
+    excess = torch.cat([torch.relu(torch.log(bound * dt / longest)).flatten() for bound in bounds])
+    return (excess**2).mean()
 
 
 def augment(

@@ -18,13 +18,14 @@ from liquid_accel.checkpoint import Checkpoint, Features
 from liquid_accel.data import Dataset
 from liquid_accel.errors import UserError
 from liquid_accel.fitting import Recipe, Report, augment, bar, fit, one_thread
+from liquid_accel.stability import explicit
 
 if TYPE_CHECKING:
     from liquid_accel.models.network import CellClassifier
 
 __all__ = [
     "CELLS", "MAX_HIDDEN_SIZE", "Architecture", "Recipe", "Report", "augment", "check", "check_skipping",
-    "feature_statistics", "one_thread", "time_unit", "torch_installed", "train_checkpoint",
+    "check_stiffness", "feature_statistics", "one_thread", "time_unit", "torch_installed", "train_checkpoint",
 ]  # fmt: skip
 
 SKIPPING = ("ltc", "ctrnn", "gru", "lstm")  # cells whose recurrent product is one of columns by the state
@@ -53,6 +54,7 @@ def train_checkpoint(
     if not 0 <= seed < 2**63:
         raise UserError(f"seed is {seed}; expected 0 to 2**63 - 1")
     check_skipping(recipe, architecture)
+    check_stiffness(recipe, architecture)
     epochs = recipe.epochs if epochs is None else epochs
     features = feature_statistics(train)
     unit = time_unit(train)
@@ -124,6 +126,26 @@ def check_skipping(recipe: Recipe, architecture: Architecture) -> None:
     if threshold and cell not in SKIPPING:
         raise UserError(f"skip threshold is {threshold}, but cell '{cell}' skips nothing; expected 0, or a cell of "
                         f"{', '.join(SKIPPING)}")  # fmt: skip
+
+
+def check_stiffness(recipe: Recipe, architecture: Architecture) -> None:
+    """Raises `UserError` for bounds of time constants that exclude each other, or a solver that fits no such cell."""
+    for name, value in (("tau floor", recipe.tau_floor), ("tau ceiling", recipe.tau_ceiling or 1.0)):
+        if not 0 < value < np.inf:
+            raise UserError(f"{name} is {value}; expected a number above 0")
+    if recipe.tau_ceiling and recipe.tau_ceiling <= recipe.tau_floor:
+        raise UserError(f"tau ceiling is {recipe.tau_ceiling:g}; expected more than the floor, {recipe.tau_floor:g}")
+    if recipe.tau_ceiling and architecture.cell not in ("ltc", "ctrnn"):
+        raise UserError(f"tau ceiling is {recipe.tau_ceiling:g}, but cell '{architecture.cell}' has no time constants; "
+                        "expected a cell of ltc, ctrnn")  # fmt: skip
+    if not recipe.for_solver:
+        return
+    explicit(recipe.for_solver)
+    if recipe.for_steps < 1:
+        raise UserError(f"steps a frame are {recipe.for_steps}; expected at least 1")
+    if architecture.cell not in ("ltc", "ctrnn", "node"):
+        raise UserError(f"solver '{recipe.for_solver}' is to be trained for, but cell '{architecture.cell}' has none; "
+                        "expected a cell of ltc, ctrnn, node")  # fmt: skip
 
 
 def feature_statistics(data: Dataset) -> Features:

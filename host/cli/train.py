@@ -14,6 +14,7 @@ from liquid_accel.cli.common import (
     check_output,
     note,
     per_cent,
+    positive_float,
     positive_int,
     print_json,
     show,
@@ -26,6 +27,7 @@ EXAMPLE = """  liquid train japanese-vowels -o model.safetensors
   liquid train japanese-vowels --select 5 -o model.safetensors    # how the shipped checkpoint was made
   liquid train keywords -o keywords.safetensors                   # spoken words, two stacked layers
   liquid train TRAIN.npz --cell gru --layers 2 -o model.safetensors
+  liquid train japanese-vowels --for-solver rk4:1 -o model.safetensors     # one step of rk4 a frame is stable
   liquid train TRAIN.npz --cell ltc --seeds 5 --test TEST.npz"""
 # Applications: the name of their data, and what they are trained with where nothing else is asked for.
 APPS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -73,6 +75,17 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--skip-threshold", type=float, default=0.0, metavar="T",
         help="train as on a machine that skips columns whose input moved by no more than T (default: 0, off)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tau-floor", type=positive_float, default=0.5, metavar="T",
+        help="time constants below T frame spacings are penalised (default: 0.5)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tau-ceiling", type=positive_float, default=0.0, metavar="T", help="and those above T (default: no ceiling)"
+    )
+    parser.add_argument(
+        "--for-solver", metavar="SOLVER:STEPS",
+        help="keep the network no stiffer than so many steps a frame of an explicit solver can take, as rk4:1",
     )  # fmt: skip
     parser.add_argument("--epochs", type=positive_int, metavar="N", help="passes over the data (default: the recipe's)")
     parser.add_argument("--seed", type=int, metavar="S", help="of weights and batches (default: 0)")
@@ -126,21 +139,36 @@ def _paths(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of `train_checkpoint`, once they have been found sound."""
-    from liquid_accel.training import Architecture, Recipe, check_skipping
+    from liquid_accel.training import Architecture, Recipe, check_skipping, check_stiffness
 
     _, usual = APPS.get(arguments.data, ("", {}))
     asked = {name: getattr(arguments, name) for name in (*(field.name for field in fields(Architecture)), "epochs")}
     asked = usual | {name: value for name, value in asked.items() if value is not None}
     epochs = asked.pop("epochs", None)
     shape = asked
-    recipe = Recipe(skip_threshold=arguments.skip_threshold)
+    recipe = Recipe(
+        skip_threshold=arguments.skip_threshold, tau_floor=arguments.tau_floor, tau_ceiling=arguments.tau_ceiling,
+        **_for_solver(arguments.for_solver),
+    )  # fmt: skip
     check_skipping(recipe, Architecture(**shape))
+    check_stiffness(recipe, Architecture(**shape))
     return shape | {"epochs": epochs, "recipe": recipe}
+
+
+def _for_solver(text: str | None) -> dict[str, Any]:
+    """Fields of the recipe for SOLVER:STEPS."""
+    if text is None:
+        return {}
+    name, _, steps = text.partition(":")
+    if not steps.isdecimal():
+        raise UserError(f"--for-solver is '{text}'; expected SOLVER:STEPS, as rk4:1")
+    return {"for_solver": name, "for_steps": int(steps)}
 
 
 def _train(arguments: argparse.Namespace, train: Any, test: Any) -> int:
     from liquid_accel import checkpoint
     from liquid_accel.evaluate import accuracy, train_selected
+    from liquid_accel.stiffness import measure
     from liquid_accel.training import check, train_checkpoint
 
     options = _options(arguments)
@@ -158,6 +186,8 @@ def _train(arguments: argparse.Namespace, train: Any, test: Any) -> int:
         "parameters": sum(tensor.size for tensor in model.tensors.values()),
         "training": dict(model.training),
     }  # fmt: skip
+    stiff = measure(model, train)
+    found |= dict.fromkeys(("stiffness", "stable_steps", "tau_frames")) if stiff is None else stiff
     if arguments.json:
         print_json(found)
         return 0
@@ -166,8 +196,23 @@ def _train(arguments: argparse.Namespace, train: Any, test: Any) -> int:
         ("accuracy on the training data", per_cent(found["train_accuracy"])),
         ("accuracy on the test data", per_cent(found["accuracy"])),
     ]  # fmt: skip
-    show(table(str(output), ("", ""), rows if found["accuracy"] is not None else rows[:-1]))
+    rows = rows if found["accuracy"] is not None else rows[:-1]
+    show(table(str(output), ("", ""), [*rows, *_stiffness_rows(found)]))
     return 0
+
+
+def _stiffness_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    if found["stiffness"] is None:
+        return []
+    steps = [f"{name} {count or 'never'}" for name, count in found["stable_steps"].items()]
+    rows = [
+        ("stiffness: fastest mode times the frame spacing", f"{found['stiffness']:.2f}"),
+        ("steps a frame with which explicit solvers are stable", ", ".join(steps)),
+    ]  # fmt: skip
+    if found["tau_frames"] is None:
+        return rows
+    low, middle, high = found["tau_frames"]
+    return [("time constants in frames: smallest, median, largest", f"{low:.2f}, {middle:.2f}, {high:.2f}"), *rows]
 
 
 def _study(arguments: argparse.Namespace, train: Any, test: Any) -> int:

@@ -41,6 +41,10 @@ class Cell(nn.Module):
         if self.keeps_time_constants:
             self.time_constants = time_constants
 
+    def fastest(self) -> torch.Tensor | None:
+        """A bound of the Jacobian's eigenvalues |lambda| with the weights, and the time constants kept, as they are."""
+        return None
+
     def skipper(self, units: int, x: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         """h as the recurrent products see it, for one pass over the batch `x` (B, ...) from h = 0."""
         threshold = self.skip_threshold if self.training else 0.0
@@ -55,6 +59,11 @@ class Cell(nn.Module):
             return h + (held - now)
 
         return seen
+
+
+def decay_bound(recurrent_weight: torch.Tensor, tau: torch.Tensor | None) -> torch.Tensor | None:
+    """(1 + |W|) / tau, |W| the spectral norm: with |f'| <= 1 no eigenvalue of d((f - h) / tau)/dh is larger."""
+    return None if tau is None else (1.0 + torch.linalg.matrix_norm(recurrent_weight, ord=2)) / tau
 
 
 def batch_leading(x: torch.Tensor, dt: float | torch.Tensor) -> tuple[torch.Tensor, float | torch.Tensor]:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from liquid_accel.layers import Ctrnn, Node
-from liquid_accel.models.cell import Cell, batch_leading, inverse_softplus, spacing
+from liquid_accel.models.cell import Cell, batch_leading, decay_bound, inverse_softplus, spacing
 from liquid_accel.models.ltc import TAU_RANGE
 from liquid_accel.models.solvers import SOLVERS, Activation, coupled, runge_kutta4
 
@@ -89,6 +89,9 @@ class CTRNN(Cell):
             states.append(h)
         return torch.stack(states, 1), h
 
+    def fastest(self) -> torch.Tensor | None:
+        return decay_bound(self.recurrent_weight, self.time_constants)
+
     def layer(self, name: str) -> Ctrnn:
         return Ctrnn(name)
 
@@ -131,6 +134,11 @@ class NeuralODE(Cell):
             h = runge_kutta4(h, partial(self.slope, drive=u), frame_dt / self.steps, self.steps)
             states.append(h)
         return torch.stack(states, 1)
+
+    def fastest(self) -> torch.Tensor | None:
+        """The product of the layers' spectral norms: no activation has a slope above 1."""
+        norms = [torch.linalg.matrix_norm(layer.get_parameter("weight"), ord=2) for layer in self.layers]
+        return torch.stack(norms).prod()
 
     def layer(self, name: str) -> Node:
         return Node(name, self.activations)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from liquid_accel.layers import Ltc
-from liquid_accel.models.cell import Cell, batch_leading, inverse_softplus, spacing
+from liquid_accel.models.cell import Cell, batch_leading, decay_bound, inverse_softplus, spacing
 from liquid_accel.models.recording import is_scripting
 from liquid_accel.models.scripted import ScriptedEquation
 from liquid_accel.models.solvers import SOLVERS, Activation, coupled
@@ -174,6 +174,9 @@ class LTC(Cell, ScriptedEquation):
             states.append(h)
         self.keep(torch.stack(taus, 1))
         return torch.stack(states, 1), h
+
+    def fastest(self) -> Tensor | None:
+        return decay_bound(self.recurrent_weight, self.time_constants)
 
     def layer(self, name: str) -> Ltc:
         """Its description in a checkpoint; the functions are tanh and softplus there."""
