@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from liquid_accel.ncps.wiring_graph import Drawn
+
 EITHER = (-1, 1)
 MOSTLY_EXCITATORY = (-1, 1, 1)
 
 
-class Wiring:
+class Wiring(Drawn):
     """`units` neurons without a synapse. Neurons 0 to output_dim - 1 are the motor neurons, which are put out."""
 
     def __init__(self, units: int) -> None:
@@ -27,6 +29,7 @@ class Wiring:
         self.sensory_adjacency_matrix: Any = None
         self.input_dim: Any = None
         self.output_dim: Any = None
+        self._arguments: dict[str, Any] | None = None  # of a wiring that is drawn
 
     @property
     def num_layers(self) -> int:
@@ -86,6 +89,29 @@ class Wiring:
         if polarity not in EITHER:
             raise ValueError(f"polarity is {polarity}; expected -1 or 1")
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make it again; of a `Wiring` whose synapses were added one by one, its matrices."""
+        if self._arguments is not None:
+            return dict(self._arguments)
+        sensory = self.sensory_adjacency_matrix
+        return {
+            "units": self.units, "adjacency_matrix": self.adjacency_matrix.tolist(),
+            "sensory_adjacency_matrix": None if sensory is None else sensory.tolist(),
+            "input_dim": self.input_dim, "output_dim": self.output_dim,
+        }  # fmt: skip
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Wiring:
+        """The wiring of a `get_config`."""
+        if cls is not Wiring:
+            return cls(**config)
+        wiring = Wiring(config["units"])
+        for name in ("adjacency_matrix", "sensory_adjacency_matrix"):
+            if config[name] is not None:
+                setattr(wiring, name, np.array(config[name]))
+        wiring.input_dim, wiring.output_dim = config["input_dim"], config["output_dim"]
+        return wiring
+
     @property
     def synapse_count(self) -> int:
         """Synapses between neurons."""
@@ -106,6 +132,10 @@ class FullyConnected(Wiring):
         super().__init__(units)
         self.self_connections = self_connections
         self.set_output_dim(units if output_dim is None else output_dim)
+        self._arguments = {
+            "units": units, "output_dim": self.output_dim, "erev_init_seed": erev_init_seed,
+            "self_connections": self_connections,
+        }  # fmt: skip
         self._rng = np.random.default_rng(erev_init_seed)
         for src in range(units):
             for dest in range(units):
@@ -130,6 +160,10 @@ class Random(Wiring):
             raise ValueError(f"sparsity_level is {sparsity_level}; expected at least 0 and below 1")
         self.set_output_dim(units if output_dim is None else output_dim)
         self.sparsity_level = sparsity_level
+        self._arguments = {
+            "units": units, "output_dim": self.output_dim, "sparsity_level": sparsity_level,
+            "random_seed": random_seed,
+        }  # fmt: skip
         self._rng = np.random.default_rng(random_seed)
         for src, dest in self._pairs(units):
             self.add_synapse(src, dest, self._rng.choice(MOSTLY_EXCITATORY))
@@ -166,6 +200,11 @@ class NCP(Wiring):
         ):  # fmt: skip
             if value > most:
                 raise ValueError(f"{name} is {value}, of {most} neurons; expected at most {most}")
+        self._arguments = {
+            "inter_neurons": inter_neurons, "command_neurons": command_neurons, "motor_neurons": motor_neurons,
+            "sensory_fanout": sensory_fanout, "inter_fanout": inter_fanout,
+            "recurrent_command_synapses": recurrent_command_synapses, "motor_fanin": motor_fanin, "seed": seed,
+        }  # fmt: skip
         self._rng = np.random.RandomState(seed)
         self._motor = list(range(motor_neurons))
         self._command = list(range(motor_neurons, motor_neurons + command_neurons))
@@ -235,3 +274,6 @@ class AutoNCP(NCP):
             inter, command, output_size, fan(inter * density), fan(command * density), fan(command * density * 2),
             fan(command * density), seed=seed,
         )  # fmt: skip
+        self._arguments = {
+            "units": units, "output_size": output_size, "sparsity_level": sparsity_level, "seed": seed,
+        }  # fmt: skip

@@ -168,3 +168,44 @@ def test_a_wiring_of_ncps_itself_is_taken() -> None:
     own = ours.LTC(INPUTS, wirings.AutoNCP(14, 4))
     x = torch.randn(2, 4, INPUTS)
     assert torch.equal(mixed(x)[0], own(x)[0])
+
+
+# A user's program, as the documentation of ncps has it: a wired network fitted to a sine, and saved.
+PROGRAM = """
+import numpy as np
+import torch
+from ncps.wirings import AutoNCP, NCP
+from ncps.torch import LTC, CfC
+
+torch.manual_seed(3)
+N = 12
+data_x = np.stack([np.sin(np.linspace(0, 3 * np.pi, N)), np.cos(np.linspace(0, 3 * np.pi, N))], axis=1)
+data_x = torch.from_numpy(np.expand_dims(data_x, axis=0).astype(np.float32))
+data_y = torch.from_numpy(np.sin(np.linspace(0, 6 * np.pi, N)).reshape([1, N, 1]).astype(np.float32))
+
+wiring = AutoNCP(16, 1)
+ltc_model = LTC(2, wiring, batch_first=True)
+cfc_model = CfC(2, NCP(5, 4, 1, 3, 2, 4, 3), mixed_memory=True)
+losses = []
+for model in (ltc_model, cfc_model):
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for epoch in range(4):
+        y_hat, _ = model(data_x)
+        loss = torch.nn.MSELoss()(y_hat.view_as(data_y), data_y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+weights = {**ltc_model.state_dict(), **{f"cfc.{key}": value for key, value in cfc_model.state_dict().items()}}
+"""
+
+
+def test_a_program_changes_its_imports_and_no_other_line() -> None:
+    theirs_, ours_ = {}, {}
+    exec(PROGRAM, theirs_)
+    exec(PROGRAM.replace("from ncps.", "from liquid_accel.ncps."), ours_)
+    assert ours_["losses"] == pytest.approx(theirs_["losses"], abs=1e-5)
+    assert list(ours_["weights"]) == list(theirs_["weights"])
+    for key, value in theirs_["weights"].items():
+        torch.testing.assert_close(ours_["weights"][key], value, atol=1e-4, rtol=1e-4)
+    assert type(ours_["ltc_model"]) is ours.LTC
