@@ -6,7 +6,8 @@
 
 Left to autograd, every sigmoid of every unfold is kept for the way back, several times over. Here states alone are
 kept, and what lies between is computed anew: memory falls from unfolds x H^2 to unfolds x H numbers a frame.
-Scratch is laid out (to, batch, from), so that the sums are batched products and rows are contiguous.
+synapses.cpp does it where it can (`compiled.py`), and else torch's operations, with scratch that is laid out (to,
+batch, from), so that the sums are batched products and rows are contiguous.
 
 A second derivative is not there: asking for it raises `RuntimeError`. Source: R. Hasani et al., "Liquid Time-constant
 Networks", AAAI 2021, algorithm 1.
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from liquid_accel.models.once import first_derivative_only
 from liquid_accel.models.recording import recorded
+from liquid_accel.ncps.compiled import kernel
 
 # Numbers in a scratch buffer: what stays in a second-level cache.
 SCRATCH = 1 << 17
@@ -89,6 +91,8 @@ class _Sums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, v: Tensor, pulling: Tensor, leaking: Tensor, sigma: Tensor, mu: Tensor) -> Tensor:
         ctx.save_for_backward(v, pulling, leaking, sigma, mu)
+        if (fast := kernel(v, pulling, leaking, sigma, mu)) is not None:
+            return fast.sums(v, (pulling, leaking, sigma, mu))
         synapses = Synapses(pulling, leaking, sigma, mu)
         return torch.cat([synapses.sums(part) for part in torch.split(v, synapses.columns())], 2).permute(1, 2, 0)
 
@@ -96,6 +100,9 @@ class _Sums(torch.autograd.Function):
     @first_derivative_only
     def backward(ctx: Any, d_sums: Tensor) -> tuple[Tensor, ...]:
         v, *parameters = ctx.saved_tensors
+        if (fast := kernel(v, *parameters, d_sums)) is not None:
+            d_v, d_parameters = fast.sums_backward(v, parameters, d_sums)
+            return d_v, *d_parameters
         synapses = Synapses(*parameters)
         d_parts = torch.split(d_sums.permute(2, 0, 1).contiguous(), synapses.columns(), 2)
         parts = zip(torch.split(v, synapses.columns()), d_parts, strict=True)
@@ -110,36 +117,27 @@ class _Unfolded(torch.autograd.Function):
         ctx: Any, v: Tensor, given: Tensor, step: Tensor, cm: Tensor, pulling: Tensor, leaking: Tensor,
         sigma: Tensor, mu: Tensor, unfolds: int,
     ) -> Tensor:  # fmt: skip
-        synapses = Synapses(pulling, leaking, sigma, mu)
-        frames, (batch, units) = given.shape[1], v.shape
-        outside = given.permute(1, 3, 0, 2).contiguous()  # (T, I, 2, B)
-        states, inertia = (v.new_empty(frames, unfolds, batch, units) for _ in range(2))
-        start = v
-        for dt, around, after, divisors in zip(step, outside, states, inertia, strict=True):
-            for state, divisor in zip(after, divisors, strict=True):
-                pull, leak = synapses.sums(v, around).permute(1, 2, 0)
-                torch.addcmul(cm, dt, leak, out=divisor)
-                v = torch.addcdiv(v, torch.addcmul(pull, v, leak, value=-1.0).mul_(dt), divisor, out=state)
-        ctx.save_for_backward(start, states, inertia, given, step, cm, pulling, leaking, sigma, mu)
+        parameters = (pulling, leaking, sigma, mu)
+        if (fast := kernel(v, given, step, cm, *parameters)) is not None:
+            states, inertia = fast.unfold(v, given, step, cm, parameters, unfolds)
+        else:
+            states, inertia = _unfold(v, given, step, cm, Synapses(*parameters), unfolds)
+        ctx.save_for_backward(v, states, inertia, given, step, cm, *parameters)
         return states[:, -1].clone()
 
     @staticmethod
     @first_derivative_only
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
         start, states, inertia, given, step, cm, *parameters = ctx.saved_tensors
-        synapses = Synapses(*parameters)
-        frames, unfolds, _, _ = states.shape
         before = torch.cat((start[None], states.flatten(0, 1)[:-1])).view_as(states)
         rate = step.unsqueeze(1) / inertia
-        # v' answers to (pull, leak) by `answers` and to v, beside through them, by `kept`.
-        answers = torch.stack((rate, -rate * states)).permute(1, 2, 4, 0, 3).contiguous()  # (T, n, I, 2, B)
-        kept, d_after, d_v = cm / inertia, torch.empty_like(states), torch.zeros_like(start)
-        for frame in reversed(range(frames)):
-            d_v = d_v + d_states[frame]
-            for index in reversed(range(unfolds)):
-                d_after[frame, index] = d_v
-                d_sums = d_v.t().unsqueeze(1) * answers[frame, index]
-                d_v = synapses.backward(before[frame, index], d_sums).addcmul_(kept[frame, index], d_v)
+        if (fast := kernel(start, given, step, cm, *parameters, d_states)) is not None:
+            d_after, d_v, found = fast.unfold_backward(start, step, cm, parameters, states, inertia, d_states)
+            d_parameters = tuple(found)
+        else:
+            synapses = Synapses(*parameters)
+            d_after, d_v = _unfold_backward(before, states, rate, cm / inertia, d_states, synapses)
+            d_parameters = synapses.gradients()
         d_given = torch.stack(((d_after * rate).sum(1), -(d_after * rate * states).sum(1)))
         share = d_after / inertia
         d_cm = (share * (before - states)).sum((0, 1, 2))
@@ -147,7 +145,37 @@ class _Unfolded(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             pull, leak = sums(before.flatten(1, 2), *parameters).view(2, *states.shape) + given.unsqueeze(2)
             d_step = (share * (pull - states * leak)).sum(1).sum_to_size(step.shape)
-        return d_v, d_given, d_step, d_cm, *synapses.gradients(), None
+        return d_v, d_given, d_step, d_cm, *d_parameters, None
+
+
+def _unfold(
+    v: Tensor, given: Tensor, step: Tensor, cm: Tensor, synapses: Synapses, unfolds: int
+) -> tuple[Tensor, Tensor]:
+    """States after each unfold and the divisors cm + step leak, (T, n, B, I)."""
+    outside = given.permute(1, 3, 0, 2).contiguous()  # (T, I, 2, B)
+    states, inertia = (v.new_empty(given.shape[1], unfolds, *v.shape) for _ in range(2))
+    for dt, around, after, divisors in zip(step, outside, states, inertia, strict=True):
+        for state, divisor in zip(after, divisors, strict=True):
+            pull, leak = synapses.sums(v, around).permute(1, 2, 0)
+            torch.addcmul(cm, dt, leak, out=divisor)
+            v = torch.addcdiv(v, torch.addcmul(pull, v, leak, value=-1.0).mul_(dt), divisor, out=state)
+    return states, inertia
+
+
+def _unfold_backward(
+    before: Tensor, states: Tensor, rate: Tensor, kept: Tensor, d_states: Tensor, synapses: Synapses
+) -> tuple[Tensor, Tensor]:
+    """Gradients in the state after each unfold (T, n, B, I) and in that before all; `rate` is step / inertia."""
+    # v' answers to (pull, leak) by `answers` and to v, beside through them, by `kept`.
+    answers = torch.stack((rate, -rate * states)).permute(1, 2, 4, 0, 3).contiguous()  # (T, n, I, 2, B)
+    d_after, d_v = torch.empty_like(states), torch.zeros_like(before[0, 0])
+    for frame in reversed(range(len(states))):
+        d_v = d_v + d_states[frame]
+        for index in reversed(range(states.shape[1])):
+            d_after[frame, index] = d_v
+            d_sums = d_v.t().unsqueeze(1) * answers[frame, index]
+            d_v = synapses.backward(before[frame, index], d_sums).addcmul_(kept[frame, index], d_v)
+    return d_after, d_v
 
 
 def plain_sums(v: Tensor, pulling: Tensor, leaking: Tensor, sigma: Tensor, mu: Tensor) -> Tensor:

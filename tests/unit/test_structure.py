@@ -35,7 +35,7 @@ RULES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(FILES, (*TABLES, "rtl.disassembly", *FILES)),
     "clib": (*TABLES, *FILES),
     "models": (*TABLES, *FILES, "models"),
-    "ncps": (*TABLES, *FILES, "models", "ncps"),
+    "ncps": (*TABLES, *FILES, "models", "ncps", "sim.cache"),  # where what it compiles is kept
     "compiler": (*TABLES, *FILES, "compiler"),
     # Formats are calibrated, and costs of adaptive programs predicted, by running the models of the machine.
     **{f"compiler.{name}": (*TABLES, *FILES, "compiler", "sim.golden", "sim.reference", "sim.reference_solvers")
