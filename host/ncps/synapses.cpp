@@ -4,11 +4,12 @@
 // of them and calls may run at the same time. Matrices are (from, to), as in the parameters, rows padded to whole vectors.
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 namespace {
 
-constexpr int64_t LANES = 16, BLOCK = 8; // floats of a vector; samples that share each weight that is loaded
+constexpr int64_t LANES = 16, BLOCK = 8; // floats of a vector; samples that share each weight that is loaded, if so many
 typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
 typedef int32_t Integers __attribute__((vector_size(LANES * sizeof(int32_t))));
 
@@ -54,19 +55,19 @@ struct Synapses {
             }
     }
 
-    // pull and leak (BLOCK, width) of v (BLOCK, J).
-    void sums(const float *v, float *pull, float *leak) const {
+    // pull and leak (B, width) of v (B, J).
+    template <int64_t B> void sums(const float *v, float *pull, float *leak) const {
         for (int64_t i = 0; i < width; i += LANES) {
-            Vector p[BLOCK] = {}, l[BLOCK] = {};
+            Vector p[B] = {}, l[B] = {};
             for (int64_t j = 0; j < from; ++j) {
                 const int64_t at = j * width + i;
                 const Vector s = load(&sigma[at]), o = load(&pushed[at]), a = load(&pulling[at]), c = load(&leaking[at]);
-                for (int64_t b = 0; b < BLOCK; ++b) {
+                for (int64_t b = 0; b < B; ++b) {
                     const Vector opened = sigmoid(s * v[b * from + j] + o);
                     p[b] += a * opened, l[b] += c * opened;
                 }
             }
-            for (int64_t b = 0; b < BLOCK; ++b)
+            for (int64_t b = 0; b < B; ++b)
                 store(pull + b * width + i, p[b]), store(leak + b * width + i, l[b]);
         }
     }
@@ -78,16 +79,17 @@ struct Gradients {
     explicit Gradients(const Synapses &s)
         : pulling(s.from * s.width), leaking(s.from * s.width), slope(s.from * s.width), offset(s.from * s.width) {}
 
-    // Adds the gradient in v (BLOCK, J) to d_v, from that in its sums, (BLOCK, width) each.
+    // Adds the gradient in v (B, J) to d_v, from that in its sums, (B, width) each.
+    template <int64_t B>
     void back(const Synapses &s, const float *v, const float *d_pull, const float *d_leak, float *d_v) {
         for (int64_t j = 0; j < s.from; ++j) {
-            Vector total[BLOCK] = {};
+            Vector total[B] = {};
             for (int64_t i = 0; i < s.width; i += LANES) {
                 const int64_t at = j * s.width + i;
                 const Vector sigma = load(&s.sigma[at]), o = load(&s.pushed[at]);
                 const Vector a = load(&s.pulling[at]), c = load(&s.leaking[at]);
                 Vector d_a = load(&pulling[at]), d_c = load(&leaking[at]), d_s = load(&slope[at]), d_o = load(&offset[at]);
-                for (int64_t b = 0; b < BLOCK; ++b) {
+                for (int64_t b = 0; b < B; ++b) {
                     const float state = v[b * s.from + j];
                     const Vector opened = sigmoid(sigma * state + o);
                     const Vector p = load(d_pull + b * s.width + i), l = load(d_leak + b * s.width + i);
@@ -97,7 +99,7 @@ struct Gradients {
                 }
                 store(&pulling[at], d_a), store(&leaking[at], d_c), store(&slope[at], d_s), store(&offset[at], d_o);
             }
-            for (int64_t b = 0; b < BLOCK; ++b) {
+            for (int64_t b = 0; b < B; ++b) {
                 float sum = 0.0f;
                 for (int64_t lane = 0; lane < LANES; ++lane) sum += total[b][lane];
                 d_v[b * s.from + j] += sum;
@@ -118,13 +120,21 @@ struct Gradients {
     }
 };
 
-// Copies up to BLOCK rows; those that are missing are 0, whose gradients are 0.
-void gather(float *to, int64_t width, const float *from, int64_t columns, int64_t rows) {
-    std::memset(to, 0, sizeof(float) * BLOCK * width);
+// Copies rows into B rows; those that are missing are 0, whose gradients are 0.
+template <int64_t B> void gather(float *to, int64_t width, const float *from, int64_t columns, int64_t rows) {
+    std::memset(to, 0, sizeof(float) * B * width);
     for (int64_t row = 0; row < rows; ++row) std::memcpy(to + row * width, from + row * columns, sizeof(float) * columns);
 }
 
-int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+// Calls work(size, at, rows) for blocks of samples: up to BLOCK at a time, or one by one where that is less work.
+template <typename Work> void each(int64_t first, int64_t last, Work work) {
+    for (int64_t at = first; at < last;) {
+        const int64_t left = last - at, rows = left >= BLOCK ? BLOCK : left > BLOCK / 2 ? left : 1;
+        if (rows > 1) work(std::integral_constant<int64_t, BLOCK>{}, at, rows);
+        else work(std::integral_constant<int64_t, 1>{}, at, rows);
+        at += rows;
+    }
+}
 
 } // namespace
 
@@ -135,15 +145,15 @@ void liquid_sums(int64_t count, int64_t from, int64_t to, int64_t first, int64_t
                  const float *c, const float *sigma, const float *mu, float *out) {
     const Synapses s(from, to, a, c, sigma, mu);
     std::vector<float> block(BLOCK * from), pull(BLOCK * s.width), leak(BLOCK * s.width);
-    for (int64_t at = first; at < last; at += BLOCK) {
-        const int64_t rows = least(BLOCK, last - at);
-        gather(block.data(), from, v + at * from, from, rows);
-        s.sums(block.data(), pull.data(), leak.data());
+    each(first, last, [&](auto size, int64_t at, int64_t rows) {
+        constexpr int64_t B = size;
+        gather<B>(block.data(), from, v + at * from, from, rows);
+        s.sums<B>(block.data(), pull.data(), leak.data());
         for (int64_t row = 0; row < rows; ++row) {
             std::memcpy(out + (at + row) * to, &pull[row * s.width], sizeof(float) * to);
             std::memcpy(out + (count + at + row) * to, &leak[row * s.width], sizeof(float) * to);
         }
-    }
+    });
 }
 
 // d_v (N, J) and gradients (4, J, I) of the parameters from d_sums (2, N, I).
@@ -153,15 +163,15 @@ void liquid_sums_backward(int64_t count, int64_t from, int64_t to, int64_t first
     const Synapses s(from, to, a, c, sigma, mu);
     Gradients gradients(s);
     std::vector<float> block(BLOCK * from), d_block(BLOCK * from), pull(BLOCK * s.width), leak(BLOCK * s.width);
-    for (int64_t at = first; at < last; at += BLOCK) {
-        const int64_t rows = least(BLOCK, last - at);
-        gather(block.data(), from, v + at * from, from, rows);
-        gather(pull.data(), s.width, d_sums + at * to, to, rows);
-        gather(leak.data(), s.width, d_sums + (count + at) * to, to, rows);
+    each(first, last, [&](auto size, int64_t at, int64_t rows) {
+        constexpr int64_t B = size;
+        gather<B>(block.data(), from, v + at * from, from, rows);
+        gather<B>(pull.data(), s.width, d_sums + at * to, to, rows);
+        gather<B>(leak.data(), s.width, d_sums + (count + at) * to, to, rows);
         std::memset(d_block.data(), 0, sizeof(float) * d_block.size());
-        gradients.back(s, block.data(), pull.data(), leak.data(), d_block.data());
+        gradients.back<B>(s, block.data(), pull.data(), leak.data(), d_block.data());
         std::memcpy(d_v + at * from, d_block.data(), sizeof(float) * rows * from);
-    }
+    });
     gradients.finish(s, mu, d_parameters);
 }
 
@@ -172,12 +182,12 @@ void liquid_unfold(int64_t frames, int64_t unfolds, int64_t batch, int64_t units
                    const float *c, const float *sigma, const float *mu, float *states, float *inertia) {
     const Synapses s(units, units, a, c, sigma, mu);
     std::vector<float> v(BLOCK * units), pull(BLOCK * s.width), leak(BLOCK * s.width);
-    for (int64_t at = first; at < last; at += BLOCK) {
-        const int64_t rows = least(BLOCK, last - at);
-        gather(v.data(), units, start + at * units, units, rows);
+    each(first, last, [&](auto size, int64_t at, int64_t rows) {
+        constexpr int64_t B = size;
+        gather<B>(v.data(), units, start + at * units, units, rows);
         for (int64_t frame = 0; frame < frames; ++frame)
             for (int64_t unfold = 0; unfold < unfolds; ++unfold) {
-                s.sums(v.data(), pull.data(), leak.data());
+                s.sums<B>(v.data(), pull.data(), leak.data());
                 for (int64_t row = 0; row < rows; ++row) {
                     const int64_t outside = (frame * batch + at + row) * units;
                     const int64_t to = ((frame * unfolds + unfold) * batch + at + row) * units;
@@ -190,7 +200,7 @@ void liquid_unfold(int64_t frames, int64_t unfolds, int64_t batch, int64_t units
                     }
                 }
             }
-    }
+    });
 }
 
 // From d_states (T, B, I): d_after (T, n, B, I), the gradient in the state after each unfold; d_start (B, I); and gradients
@@ -203,13 +213,13 @@ void liquid_unfold_backward(int64_t frames, int64_t unfolds, int64_t batch, int6
     Gradients gradients(s);
     const int64_t slice = batch * units;
     std::vector<float> v(BLOCK * units), d_v(BLOCK * units), pull(BLOCK * s.width), leak(BLOCK * s.width);
-    for (int64_t at = first; at < last; at += BLOCK) {
-        const int64_t rows = least(BLOCK, last - at);
+    each(first, last, [&](auto size, int64_t at, int64_t rows) {
+        constexpr int64_t B = size;
         for (auto *zeros : {&d_v, &pull, &leak}) std::memset(zeros->data(), 0, sizeof(float) * zeros->size());
         for (int64_t number = frames * unfolds; number-- > 0;) {
             const int64_t frame = number / unfolds, here = number * slice + at * units;
             const float *before = number ? states + here - slice : start + at * units;
-            gather(v.data(), units, before, units, rows);
+            gather<B>(v.data(), units, before, units, rows);
             for (int64_t row = 0; row < rows; ++row)
                 for (int64_t i = 0; i < units; ++i) {
                     const int64_t to = here + row * units + i, outside = frame * slice + (at + row) * units + i;
@@ -220,10 +230,10 @@ void liquid_unfold_backward(int64_t frames, int64_t unfolds, int64_t batch, int6
                     pull[row * s.width + i] = rate, leak[row * s.width + i] = -rate * states[to];
                     d = cm[i] * share;
                 }
-            gradients.back(s, v.data(), pull.data(), leak.data(), d_v.data());
+            gradients.back<B>(s, v.data(), pull.data(), leak.data(), d_v.data());
         }
         std::memcpy(d_start + at * units, d_v.data(), sizeof(float) * rows * units);
-    }
+    });
     gradients.finish(s, mu, d_parameters);
 }
 }
