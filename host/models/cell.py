@@ -68,10 +68,7 @@ def decay_bound(recurrent_weight: torch.Tensor, tau: torch.Tensor | None) -> tor
 
 def batch_leading(x: torch.Tensor, dt: float | torch.Tensor) -> tuple[torch.Tensor, float | torch.Tensor]:
     """`x` (T, B, I), and a `dt` (T, B), with the batch in front."""
-    if isinstance(dt, torch.Tensor):
-        return x.transpose(0, 1), dt.t() if dt.dim() == 2 else dt
-    else:  # (as torch.jit.script wants it)
-        return x.transpose(0, 1), dt
+    return x.transpose(0, 1), dt.t() if isinstance(dt, torch.Tensor) and dt.dim() == 2 else dt
 
 
 def spacing(dt: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -119,11 +119,11 @@ class LTC(Cell, ScriptedEquation):
         single = x.dim() == 2
         if single:
             x = x.unsqueeze(0)
-        elif not self.batch_first:
-            x, dt = batch_leading(x, dt)
         if is_scripting():
-            result, h = self._scripted(x, dt, state)
+            result, h = self._scripted(x, dt, state, not single and not self.batch_first)
         else:
+            if not single and not self.batch_first:
+                x, dt = batch_leading(x, dt)
             result, h = self._solve(x, dt, state)
         if single:
             result, h = result[0], h[0]

@@ -55,13 +55,18 @@ class ScriptedEquation:
                 h = torch.lerp(h, f, gate)
         return h
 
-    def _scripted(self, x: Tensor, dt: float | Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """States (B, T, H) and the last of them."""
-        batch, frames = x.shape[0], x.shape[1]
+    def _scripted(
+        self, x: Tensor, dt: float | Tensor, state: Tensor | None, time_first: bool
+    ) -> tuple[Tensor, Tensor]:
+        """States (B, T, H) and the last of them, of `x` (B, T, I), or (T, B, I) with `time_first`, and dt like it."""
         if isinstance(dt, Tensor):
             times = dt.to(x)
         else:
             times = torch.full([1, 1], dt, dtype=x.dtype, device=x.device)
+        if time_first:
+            x = x.transpose(0, 1)
+            times = times.t() if times.dim() == 2 else times
+        batch, frames = x.shape[0], x.shape[1]
         if not bool((torch.isfinite(times) & (times >= 0)).all()):
             raise ValueError("dt must be finite and at least 0")
         times = times.expand(batch, frames).unsqueeze(-1) / self.steps

@@ -109,9 +109,11 @@ class Recurrent(nn.Module):
             # As in ncps, where the last output alone of a layer that is not batch_first stays (1, M).
             output, state = output.squeeze(batch_dim), state[0]
             memory = None if memory is None else memory[0]
-        if memory is None:
+        if self.use_mixed:
+            assert memory is not None
+            return output, (state, memory)
+        else:  # (of which a script compiles the one that is there)
             return output, state
-        return output, (state, memory)
 
     def _states(self, hx: State | None, zeros: Tensor, single: bool) -> tuple[Tensor, Tensor | None]:
         """State and memory (B, H) from what was handed in; raises `RuntimeError` as torch's own layers do."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the layers LTC, CTRNN and NeuralODE share: layouts, states in and out, time of each sequence; the neural ODE."""
 
+import io
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,13 @@ def test_each_sequence_runs_in_its_own_time(name: str) -> None:
 @pytest.mark.parametrize("layout", [{}, {"batch_first": False}, {"return_sequences": False}], ids=str)
 def test_a_script_of_the_article_s_layer_has_the_same_layouts(layout: dict[str, Any]) -> None:
     own, x, dt = layer("ltc", **layout), torch.randn(2, 4, 3), torch.rand(2, 4)
-    torch.testing.assert_close(torch.jit.script(own)(x, dt), own(x, dt))
+    script = torch.jit.script(own)
+    file = io.BytesIO()
+    torch.jit.save(script, file)
+    file.seek(0)
+    for one in (script, torch.jit.load(file)):
+        torch.testing.assert_close(one(x, dt), own(x, dt))
+        torch.testing.assert_close(one(x, 0.3), own(x, 0.3))
 
 
 def test_a_linear_field_is_solved_as_its_exponential() -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Traces and scripts of the layers compute what the layers do, and leave them as they were."""
 
+import io
 from typing import Any
 
 import pytest
@@ -26,11 +27,19 @@ LIKE_NCPS = [
 ]
 
 
+def saved(script: Any) -> Any:
+    """A script or trace after it went through a file: what is read back is compiled anew."""
+    file = io.BytesIO()
+    torch.jit.save(script, file)
+    file.seek(0)
+    return torch.jit.load(file)
+
+
 @pytest.mark.parametrize("options", ARTICLE, ids=str)
 def test_a_script_of_the_article_s_layer(options: dict[str, Any]) -> None:
     torch.manual_seed(1)
     layer, x, h = LTC(3, 5, steps=2, **options), torch.randn(2, 4, 3), torch.randn(2, 5)
-    script = torch.jit.script(layer)
+    script = saved(torch.jit.script(layer))
     assert script.state_dict().keys() == layer.state_dict().keys()
     for dt in (0.1, torch.tensor(0.1), torch.rand(4) / 9, torch.rand(2, 4) / 9, torch.zeros(2, 4)):
         torch.testing.assert_close(script(x, dt, h), layer(x, dt, h), atol=1e-6, rtol=0)
@@ -50,7 +59,7 @@ def test_a_script_says_that_it_returns_states_alone() -> None:
 @pytest.mark.parametrize("options", ARTICLE[:3], ids=str)
 def test_a_trace_of_the_article_s_layer_takes_other_batches(options: dict[str, Any]) -> None:
     layer = LTC(3, 5, **options)
-    trace = torch.jit.trace(layer, (torch.randn(1, 4, 3), torch.rand(1, 4)), check_trace=False)
+    trace = saved(torch.jit.trace(layer, (torch.randn(1, 4, 3), torch.rand(1, 4)), check_trace=False))
     x, dt = torch.randn(3, 4, 3), torch.rand(3, 4)
     torch.testing.assert_close(trace(x, dt), layer(x, dt), atol=1e-6, rtol=0)
 
@@ -61,8 +70,8 @@ def test_scripts_and_traces_of_the_drop_ins(build: Any) -> None:
     layer, x = build().eval(), torch.randn(4, 4, 3)
     keys = list(layer.state_dict())
     spans = torch.rand(4, 4)
-    script = torch.jit.script(layer)
-    trace = torch.jit.trace(layer, (x[:, :2] if not layer.batch_first else x[:2],), check_trace=False)
+    script = saved(torch.jit.script(layer))
+    trace = saved(torch.jit.trace(layer, (x[:, :2] if not layer.batch_first else x[:2],), check_trace=False))
     y, state = layer(x)
     for got, after in (script(x), trace(x)):
         torch.testing.assert_close(got, y, atol=1e-6, rtol=0)
