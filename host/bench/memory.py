@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-STEPS = (64, 256, 1024)
+STEPS, QUICK_STEPS = (64, 256, 1024), (16, 64)
 UNITS, BATCH = 64, 32
 
 
-def rows() -> list[dict[str, Any]]:
+def rows(quick: bool = False) -> list[dict[str, Any]]:
     """A row a way: `gradient` and `peak_bytes` by number of steps, None without torch."""
     try:
         from liquid_accel.models.ode import GRADIENTS
@@ -17,7 +17,7 @@ def rows() -> list[dict[str, Any]]:
         return []
     return [
         {"gradient": gradient, "units": UNITS, "batch": BATCH,
-         "peak_bytes": {str(steps): peak_saved(gradient, steps) for steps in STEPS}}
+         "peak_bytes": {str(steps): peak_saved(gradient, steps) for steps in (QUICK_STEPS if quick else STEPS)}}
         for gradient in GRADIENTS
     ]  # fmt: skip
 

@@ -99,7 +99,7 @@ def run_training(quick: bool) -> dict[str, Any]:
     note("training: a step of each layer, ours and that of ncps")
     return {
         "quick": quick, "version": PACKAGE_VERSION, "processor_name": _processor(),
-        "python": platform.python_version(), "training": training.rows(quick), "memory": memory.rows(),
+        "python": platform.python_version(), "training": training.rows(quick), "memory": memory.rows(quick),
     }  # fmt: skip
 
 

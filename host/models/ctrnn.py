@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from liquid_accel.layers import Ctrnn, Node
 from liquid_accel.models.cell import Cell, batch_leading, decay_bound, inverse_softplus, spacing
-from liquid_accel.models.ltc import TAU_RANGE
+from liquid_accel.models.ltc import TAU_RANGE, check_solver
+from liquid_accel.models.ode.frame import FrameSolver
 from liquid_accel.models.solvers import SOLVERS, Activation, coupled, runge_kutta4
 
 NODE_FUNCTIONS: dict[str | None, Activation] = {
@@ -24,8 +25,7 @@ NODE_FUNCTIONS: dict[str | None, Activation] = {
 class CTRNN(Cell):
     """tau_i dh_i/dt = -h_i + tanh( sum_j W_ij h_j + sum_k U_ik x_k + b_i ), tau_i = softplus(c_i): no input moves it.
 
-    States (B, T, H) from `x` (B, T, I), held over each frame, and `dt`; `solver`, `steps`, `state`, `batch_first`,
-    `return_sequences` and `return_state` as for `LTC`.
+    States (B, T, H) from `x` (B, T, I), held over each frame, and `dt`; all arguments as for `LTC`.
     Source: K. Funahashi and Y. Nakamura, Neural Networks 6 (1993), eq. 1.
     """
 
@@ -39,10 +39,13 @@ class CTRNN(Cell):
         return_state: bool = False,
         batch_first: bool = True,
         return_sequences: bool = True,
+        rtol: float = 1e-3,
+        atol: float = 1e-4,
+        gradient: str = "backprop",
     ) -> None:
         super().__init__()
-        if solver not in SOLVERS:
-            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, not '{solver}'")
+        check_solver(solver)
+        self.rtol, self.atol, self.gradient = rtol, atol, gradient
         self.batch_first, self.return_sequences, self.return_state = batch_first, return_sequences, return_state
         self.in_features, self.out_features, self.solver, self.steps = in_features, out_features, solver, steps
         self.recurrent_weight = nn.Parameter(torch.randn(out_features, out_features) * 0.8 / math.sqrt(out_features))
@@ -82,12 +85,20 @@ class CTRNN(Cell):
             def rate(h: torch.Tensor, u: torch.Tensor = u) -> tuple[torch.Tensor, torch.Tensor]:
                 return torch.tanh(torch.addmm(u, seen(h), self.recurrent_weight.t())), tau
 
-            if skips:
+            if self.solver not in SOLVERS:
+                if skips:
+                    raise ValueError(f"skipped columns go with a solver of {', '.join(SOLVERS)}, not '{self.solver}'")
+                solve = FrameSolver(self.solver, self.steps, self.rtol, self.atol, self.gradient)
+                h = solve(partial(self._slope, u=u, tau=tau), h, frame_dt, [self.recurrent_weight, u, tau])
+            elif skips:
                 h = coupled(self.solver, h, rate, frame_dt, self.steps)
             else:
                 h = SOLVERS[self.solver](h, u, tau, self.recurrent_weight, frame_dt, torch.tanh, self.steps)
             states.append(h)
         return torch.stack(states, 1), h
+
+    def _slope(self, h: torch.Tensor, u: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+        return (torch.tanh(torch.addmm(u, h, self.recurrent_weight.t())) - h) / tau
 
     def fastest(self) -> torch.Tensor | None:
         return decay_bound(self.recurrent_weight, self.time_constants)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from liquid_accel.layers import Ltc
 from liquid_accel.models.cell import Cell, batch_leading, decay_bound, inverse_softplus, spacing
+from liquid_accel.models.ode.frame import FrameSolver
+from liquid_accel.models.ode.method import METHODS
 from liquid_accel.models.recording import is_scripting
 from liquid_accel.models.scripted import ScriptedEquation
 from liquid_accel.models.solvers import SOLVERS, Activation, coupled
@@ -16,6 +18,13 @@ from liquid_accel.models.solvers import SOLVERS, Activation, coupled
 # Time constants at birth, in units of the frame spacing: shorter than a frame to a few frames.
 TAU_RANGE = (0.2, 4.0)
 FORMS = ("input", "literal")
+
+
+
+def check_solver(name: str) -> None:
+    """Raises `ValueError` for a name that no solver of a frame has."""
+    if name not in SOLVERS and name not in METHODS:
+        raise ValueError(f"solver must be one of {', '.join(dict.fromkeys((*SOLVERS, *METHODS)))}, not '{name}'")
 
 
 # To a script, what the layer returns is a tensor.
@@ -41,7 +50,9 @@ class LTC(Cell, ScriptedEquation):
     `return_state` a pair of that and the state at the end.
 
     `solver` is "fused" (order 1), "expeuler" (order 1) or "rk4" (order 4) with `steps` sub-steps a frame;
-    both may be changed between calls. Cost a frame: steps (rk4: 4 steps) products of H x H.
+    both may be changed between calls. Cost a frame: steps (rk4: 4 steps) products of H x H. Any other method of
+    `odeint`, by name, goes with `rtol` and `atol` where its steps are adaptive, and `gradient` then says what the way
+    back keeps.
 
     Source: the article; R. Hasani et al., "Liquid Time-constant Networks", AAAI 2021.
     """
@@ -60,20 +71,23 @@ class LTC(Cell, ScriptedEquation):
         tau_recurrent: bool = False,
         batch_first: bool = True,
         return_sequences: bool = True,
+        rtol: float = 1e-3,
+        atol: float = 1e-4,
+        gradient: str = "backprop",
     ) -> None:
         super().__init__()
         if in_features < 1 or out_features < 1:
             raise ValueError(f"in_features and out_features must be at least 1, not {in_features} and {out_features}")
         if form not in FORMS:
             raise ValueError(f"form must be one of {', '.join(FORMS)}, not '{form}'")
-        if solver not in SOLVERS:
-            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, not '{solver}'")
+        check_solver(solver)
         if steps < 1:
             raise ValueError(f"steps must be at least 1, not {steps}")
         self.in_features, self.out_features = in_features, out_features
         self.activation, self.tau_activation = activation, tau_activation
         self.form, self.solver, self.steps, self.return_state = form, solver, steps, return_state
         self.batch_first, self.return_sequences = batch_first, return_sequences
+        self.rtol, self.atol, self.gradient = rtol, atol, gradient
         self.recurrent_weight = nn.Parameter(torch.empty(out_features, out_features))
         self.bias = nn.Parameter(torch.empty(out_features))
         self.input_weight = nn.Parameter(torch.empty(out_features, in_features)) if form == "input" else None
@@ -146,6 +160,8 @@ class LTC(Cell, ScriptedEquation):
     def _plain(
         self, drive: torch.Tensor, tau: torch.Tensor, times: torch.Tensor, h: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.solver not in SOLVERS:
+            return self._tableau(drive, tau, times, h)
         states, solve = [], SOLVERS[self.solver]
         for frame_drive, frame_tau, frame_dt in zip(drive.unbind(1), tau.unbind(1), times.unbind(1), strict=True):
             h = solve(h, frame_drive, frame_tau, self.recurrent_weight, frame_dt, self.activation, self.steps)
@@ -153,9 +169,25 @@ class LTC(Cell, ScriptedEquation):
         self.keep(tau)
         return torch.stack(states, 1), h
 
+    def _tableau(self, drive: Tensor, tau: Tensor, times: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        solve = FrameSolver(self.solver, self.steps, self.rtol, self.atol, self.gradient)
+        states, weight = [], self.recurrent_weight
+        for u, frame_tau, span in zip(drive.unbind(1), tau.unbind(1), times.unbind(1), strict=True):
+
+            def slope(h: Tensor, u: Tensor = u, tau: Tensor = frame_tau) -> Tensor:
+                return (self.activation(torch.addmm(u, h, weight.t())) - h) / tau
+
+            h = solve(slope, h, span, [weight, u, frame_tau])
+            states.append(h)
+        self.keep(tau)
+        return torch.stack(states, 1), h
+
     def _coupled(
         self, x: torch.Tensor, drive: torch.Tensor, times: torch.Tensor, h: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.solver not in SOLVERS:
+            what = "time constants that the state moves" if self.tau_recurrent_weight is not None else "skipped columns"
+            raise ValueError(f"{what} go with a solver of {', '.join(SOLVERS)}, not '{self.solver}'")
         slow = nn.functional.linear(x, self.tau_weight, self.tau_bias)
         seen, states, taus = self.skipper(self.out_features, x), [], []
         for frame_drive, frame_slow, frame_dt in zip(drive.unbind(1), slow.unbind(1), times.unbind(1), strict=True):

@@ -41,6 +41,8 @@ class ScriptedEquation:
 
     def _frame(self, h: Tensor, drive: Tensor, slow: Tensor, step: Tensor) -> Tensor:
         """The state after `steps` steps of length `step` (B, 1)."""
+        if self.solver not in ("fused", "expeuler", "rk4"):
+            raise ValueError("a script of LTC has the solvers fused, expeuler and rk4, not '" + self.solver + "'")
         for _ in range(self.steps):
             if self.solver == "rk4":
                 k1 = self._slope(h, drive, slow)

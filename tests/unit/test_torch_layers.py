@@ -126,13 +126,62 @@ def test_no_time_moves_nothing() -> None:
         own(torch.randn(2, 2, 3), -1.0)
 
 
+@pytest.mark.parametrize("method", ["euler", "heun", "heun21", "bs32", "dopri5"])
+@pytest.mark.parametrize("kind", [LTC, CTRNN])
+def test_liquid_layers_take_every_tableau(kind: Any, method: str) -> None:
+    """All of them solve one equation: so does rk4 with many steps."""
+    torch.manual_seed(1)
+    own = kind(3, 5, solver=method, rtol=1e-7, atol=1e-9).double()
+    own.steps = {"euler": 3000, "heun": 200}.get(method, 1)
+    exact = kind(3, 5, solver="rk4", steps=100).double()
+    exact.load_state_dict(own.state_dict())
+    x, dt = torch.randn(2, 2, 3).double(), torch.rand(2, 2).double()
+    torch.testing.assert_close(own(x, dt), exact(x, dt), atol=1e-3 if method == "euler" else 1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS[1:])
+@pytest.mark.parametrize("kind", [LTC, CTRNN])
+def test_liquid_layers_have_all_ways_back(kind: Any, gradient: str) -> None:
+    x, dt = torch.randn(2, 3, 3).double(), (torch.rand(2, 3) + 0.1).double()
+    found = []
+    for way in ("backprop", gradient):
+        torch.manual_seed(1)
+        own = kind(3, 5, solver="dopri5", rtol=1e-9, atol=1e-11, gradient=way).double()
+        given = [value.clone().requires_grad_() for value in (x, dt)]
+        own(*given).sin().sum().backward()
+        found.append([value.grad for value in (*given, *own.parameters())])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(b, a, atol=1e-6 if gradient == "adjoint" else 1e-12, rtol=0)
+
+
+def test_tableaus_do_not_go_with_everything() -> None:
+    with pytest.raises(ValueError, match="time constants that the state moves go with a solver of fused"):
+        LTC(2, 3, solver="bs32", tau_recurrent=True)(torch.randn(1, 2, 2))
+    for kind in (LTC, CTRNN):
+        own = kind(2, 3, solver="bs32")
+        own.skip_threshold = 0.1
+        with pytest.raises(ValueError, match="skipped columns go with a solver of fused"):
+            own(torch.randn(1, 2, 2))
+    with pytest.raises(torch.jit.Error, match="has the solvers fused, expeuler and rk4, not 'bs32'"):
+        torch.jit.script(LTC(2, 3, solver="bs32"))(torch.randn(1, 2, 2))
+    with pytest.raises(ValueError, match="gradient is 'odd'"):
+        LTC(2, 3, solver="bs32", gradient="odd")(torch.randn(1, 2, 2))
+
+
+def test_a_neural_ode_of_fixed_steps_is_traced() -> None:
+    own, x = layer("node"), torch.randn(2, 4, 3)
+    trace = torch.jit.trace(own, (x, torch.rand(2, 4)))
+    dt = torch.rand(2, 4)
+    torch.testing.assert_close(trace(2 * x, dt), own(2 * x, dt))
+
+
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="expected hidden_size"):
         NeuralODE(nn.Tanh())
     assert NeuralODE(nn.Tanh(), 4).hidden_size == 4
     with pytest.raises(ValueError, match="method is 'magic'"):
         NeuralODE(field(), method="magic")
-    with pytest.raises(ValueError, match="solver must be one of fused, expeuler, rk4, not 'magic'"):
+    with pytest.raises(ValueError, match="solver must be one of fused, expeuler, rk4, euler, .*, not 'magic'"):
         CTRNN(2, 3, solver="magic")
 
 

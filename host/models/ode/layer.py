@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from liquid_accel.models.cell import batch_leading, spacing
-from liquid_accel.models.ode.method import find
-from liquid_accel.models.ode.solve import odeint
+from liquid_accel.models.ode.frame import FrameSolver
 from liquid_accel.rtl.tableaus import ButcherTableau
 
 
@@ -39,14 +38,13 @@ class NeuralODE(nn.Module):
         return_state: bool = False,
     ) -> None:
         super().__init__()
-        find(method)
+        self.solver = FrameSolver(method, steps, rtol, atol, gradient)
         if hidden_size is None:
             linear = [module for module in rhs.modules() if isinstance(module, nn.Linear)]
             if not linear:
                 raise ValueError("rhs has no Linear layer to tell the number of states by; expected hidden_size")
             hidden_size = linear[-1].out_features
-        self.rhs, self.hidden_size, self.method, self.steps = rhs, hidden_size, method, steps
-        self.rtol, self.atol, self.gradient = rtol, atol, gradient
+        self.rhs, self.hidden_size = rhs, hidden_size
         self.batch_first, self.return_sequences, self.return_state = batch_first, return_sequences, return_state
 
     def forward(self, x: Tensor, dt: float | Tensor = 1.0, state: Tensor | None = None) -> Any:
@@ -61,7 +59,12 @@ class NeuralODE(nn.Module):
         h = h.unsqueeze(0) if h.dim() == 1 else h
         states = []
         for frame, span in zip(x.unbind(1), times.unbind(1), strict=True):
-            h = self._frame(h, frame, span)
+
+            def slope(h: Tensor, frame: Tensor = frame) -> Tensor:
+                change: Tensor = self.rhs(torch.cat((h, frame), -1))
+                return change
+
+            h = self.solver(slope, h, span, [*self.rhs.parameters(), frame])
             states.append(h)
         result = torch.stack(states, 1)
         if single:
@@ -70,15 +73,3 @@ class NeuralODE(nn.Module):
             result = result.transpose(0, 1)
         result = result if self.return_sequences else h
         return (result, h) if self.return_state else result
-
-    def _frame(self, h: Tensor, x: Tensor, span: Tensor) -> Tensor:
-        """The state after a frame: time runs from 0 to 1, and the slope with each sequence's own `span` (B, 1)."""
-
-        def slope(_: Tensor, h: Tensor) -> Tensor:
-            change: Tensor = self.rhs(torch.cat((h, x), -1))
-            return span * change
-
-        return odeint(
-            slope, h, torch.tensor([0.0, 1.0]), self.rtol, self.atol, self.method, steps=self.steps,
-            gradient=self.gradient, parameters=[*self.rhs.parameters(), x, span],
-        )[-1]  # fmt: skip
