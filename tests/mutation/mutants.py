@@ -56,8 +56,8 @@ class Mutant:
         return f"{self.number} {self.part}: {fields['mode']}{control} at {place}{wire}"
 
 
-def mutate(config: LiquidConfig, count: int, seed: int) -> tuple[str, list[Mutant]]:
-    """`count` mutants or a few more, shared out over PARTS, and the RTLIL text of the machine that holds them all."""
+def mutate(config: LiquidConfig, count: int, seed: int) -> tuple[str, str, list[Mutant]]:
+    """`count` mutants or a few more, shared out over PARTS, and the machine that holds them all, as RTLIL and JSON."""
     total = sum(share for _, share in PARTS.values())
     with tempfile.TemporaryDirectory(prefix="liquid-mutate-") as name:
         folder = Path(name)
@@ -78,8 +78,9 @@ def mutate(config: LiquidConfig, count: int, seed: int) -> tuple[str, list[Mutan
         if len(mutants) >= 1 << BITS:
             raise ValueError(f"{len(mutants)} mutants: at most {(1 << BITS) - 1} have a number")
         alive = (m.command.replace("mutate", f"mutate -ctrl mutant {BITS} {m.number}", 1) for m in mutants)
-        run_yosys("\n".join([PREPARE, *alive, "opt_clean", "write_rtlil mutants.il"]), folder)
-        return (folder / "mutants.il").read_text(), mutants
+        write = ("opt_clean", "write_rtlil mutants.il", "write_json mutants.json")
+        run_yosys("\n".join([PREPARE, *alive, *write]), folder)
+        return (folder / "mutants.il").read_text(), (folder / "mutants.json").read_text(), mutants
 
 
 class Machine(CxxrtlTransport):
