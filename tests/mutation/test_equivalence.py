@@ -52,7 +52,8 @@ def mutants(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A folder with the mutants' netlist, and the commands that make them."""
     folder = tmp_path_factory.mktemp("mutants")
     (folder / "plain.il").write_text(to_rtlil(Odd(), "liquid"))
-    run_yosys(f"read_rtlil plain.il\n{PREPARE}\nwrite_rtlil flat.il\nmutate -list 60 -seed 2 -o list.txt c:* t:$mem* %d", folder)
+    listing = "mutate -list 60 -seed 2 -o list.txt c:* t:$mem* %d"
+    run_yosys(f"read_rtlil plain.il\n{PREPARE}\nwrite_rtlil flat.il\n{listing}", folder)
     commands = [line for line in (folder / "list.txt").read_text().splitlines() if "CLK " not in line]
     alive = [line.replace("mutate", f"mutate -ctrl mutant 8 {k}", 1) for k, line in enumerate(commands, 1)]
     script = ["read_rtlil flat.il", *alive, "opt_clean", "write_json mutants.json"]
