@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the layers LTC and CfC share: batches or single sequences, states in and out, and time between frames."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -35,6 +37,13 @@ def elapsed(timespans: Tensor | None, like: Tensor, batch_first: bool) -> Tensor
         )
     check_times(given)
     return given.expand(frames, -1, -1)
+
+
+def tensor_of(timespans: Any, like: Tensor) -> Tensor | None:
+    """`timespans` as a tensor, whatever it was: a number, an array."""
+    if timespans is None or isinstance(timespans, Tensor):
+        return timespans
+    return torch.as_tensor(timespans, dtype=like.dtype, device=like.device)
 
 
 def check_times(given: Tensor) -> None:
@@ -90,6 +99,8 @@ class Recurrent(nn.Module):
     def forward(
         self, input: Tensor, hx: State | None = None, timespans: Tensor | None = None
     ) -> tuple[Tensor, State]:
+        if not is_scripting():
+            timespans = tensor_of(timespans, input)
         single = input.dim() == 2
         batch_dim = 0 if self.batch_first else 1
         if single:

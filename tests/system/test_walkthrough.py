@@ -58,6 +58,17 @@ class TypedKeywordSpottingLTC(KeywordSpottingLTC):
         return self.classifier(h)
 
 
+class FeaturesAlone(nn.Module):
+    """The model with its own spacing: ONNX has no arguments that may be left out."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(x)
+
+
 @pytest.fixture(scope="module")
 def words() -> tuple[Any, Any]:
     """Utterances of two words, 40 features a frame, normalised."""
@@ -181,3 +192,20 @@ def test_onnx_gives_the_same_logits(trained: tuple[Any, Any], tmp_path: Path) ->
     torch.onnx.export(model, (x,), path, input_names=["x"], output_names=["logits"], verbose=False)
     (logits,) = runtime.InferenceSession(path).run(None, {"x": x.numpy()})
     np.testing.assert_allclose(logits, model(x).detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the exporter's own
+def test_onnx_of_a_script_takes_any_batch_and_length(
+    saved: dict[str, Path], trained: tuple[Any, Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("onnx", reason="onnx, of the optional extra `test`, is what exports")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime, of the extra `test`, runs what was exported")
+    path, axes = tmp_path / "any.onnx", {"x": {0: "batch", 1: "frames"}}
+    script = torch.jit.script(FeaturesAlone(torch.jit.load(saved["scripted"])))
+    torch.onnx.export(script, (torch.randn(1, 5, 40),), path, input_names=["x"], dynamic_axes=axes, dynamo=False)
+    session = runtime.InferenceSession(path)
+    for shape in ((1, 5, 40), (3, 49, 40)):
+        x = torch.randn(shape)
+        (logits,) = session.run(None, {"x": x.numpy()})
+        np.testing.assert_allclose(logits, trained[0](x).detach().numpy(), atol=1e-5)

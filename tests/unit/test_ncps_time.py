@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,6 +49,9 @@ def test_each_sequence_of_a_batch_has_its_own_gaps(name: str, batch: int, mixed:
     expected = torch.cat([reference(x[i : i + 1], timespans=spans[i : i + 1])[0] for i in range(batch)])
     torch.testing.assert_close(y, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(own(x, timespans=spans.unsqueeze(-1))[0], y)
+    if batch != own.state_size and name != "wired cfc":
+        with pytest.raises(RuntimeError, match="must match"):
+            reference(x, timespans=spans)
     other = layer(name, mixed_memory=mixed, batch_first=False)
     torch.testing.assert_close(other(x.transpose(0, 1), timespans=spans.t())[0].transpose(0, 1), y)
 
@@ -58,6 +62,8 @@ def test_one_time_for_all_is_written_in_many_ways(name: str) -> None:
     expected = own(x, timespans=torch.full((4, 5), 0.5))[0]
     for spans in (torch.tensor(0.5), torch.full((5,), 0.5), torch.full((1, 5), 0.5), torch.full((1, 5, 1), 0.5)):
         torch.testing.assert_close(own(x, timespans=spans)[0], expected)
+    torch.testing.assert_close(own(x, timespans=0.5)[0], expected)
+    torch.testing.assert_close(own(x, timespans=np.full((4, 5), 0.5))[0], expected)
     torch.testing.assert_close(own(x)[0], own(x, timespans=torch.tensor(1.0))[0])
 
 
