@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Our wirings against those of the package ncps: every synapse and polarity alike, however often they are built."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -116,3 +118,9 @@ def test_a_wiring_is_drawn() -> None:
     pyplot.close(figure)
     with pytest.raises(ValueError, match="layout is 'odd'; expected one of kamada"):
         wiring.draw_graph("odd")
+
+
+def test_wirings_bring_no_torch() -> None:
+    code = "import sys, liquid_accel.ncps.wirings; print({'torch', 'networkx', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
