@@ -10,53 +10,17 @@ has all of it. Exit status 1 where fewer than 95 % of the faults were found.
 
 import argparse
 import json
-import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 
-from checks import CONFIG, Check, checks  # noqa: E402
-from equivalence import Prover  # noqa: E402
-from mutants import Machine, Mutant, compiled, mutate  # noqa: E402
-from netlist import Netlist  # noqa: E402
+from hunt import EQUIVALENT, hunt  # noqa: E402
 
 ENOUGH = 0.95
 RESULT = Path("build/mutation.json")
-_shared: dict[str, Any] = {}  # what forked processes inherit
-
-
-EQUIVALENT = "proved equivalent"
-
-
-def found_by(mutant: Mutant) -> str | None:
-    """The first check that finds the mutant, or EQUIVALENT; None where it survives."""
-    for name, check in _shared["checks"]:
-        with Machine(_shared["library"], mutant.number) as machine:
-            if not check(machine):
-                return str(name)
-    return None if Prover(_shared["netlist"]).differing(mutant.number) is None else EQUIVALENT
-
-
-def hunt(count: int, seed: int, programs: int, processes: int) -> Iterator[tuple[Mutant, str | None]]:
-    """Each mutant, and what found it. Raises AssertionError where a check fails without a mutant."""
-    text, netlist, mutants = mutate(CONFIG, count, seed)
-    _shared["library"], _shared["netlist"] = compiled(text), Netlist(netlist)
-    _shared["checks"] = list(checks(CONFIG, programs))
-    sound(_shared["checks"])
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
-        yield from zip(mutants, pool.imap(found_by, mutants))
-
-
-def sound(all_checks: list[tuple[str, Check]]) -> None:
-    """Without a mutant every check holds."""
-    for name, check in all_checks:
-        with Machine(_shared["library"], 0) as machine:
-            assert check(machine), f"{name} fails on the machine without a mutant"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A sample of `make mutate`, drawn by a seed: faults in all parts of the gateware, few programs for each."""
 
-from run import ENOUGH, EQUIVALENT, hunt
+from hunt import EQUIVALENT, hunt
 
 MUTANTS, SEED, PROGRAMS = 22, 5, 8
+ENOUGH = 0.95
 
 
 def test_faults_are_found() -> None:
