@@ -50,7 +50,7 @@ class Cell(nn.Module):
         threshold = self.skip_threshold if self.training else 0.0
         if threshold <= 0:
             return lambda h: h
-        held = x.new_zeros(len(x), units)
+        held = x.new_zeros(x.shape[0], units)
 
         def seen(h: torch.Tensor) -> torch.Tensor:
             nonlocal held

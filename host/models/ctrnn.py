@@ -77,7 +77,7 @@ class CTRNN(Cell):
         times = spacing(dt, x).unsqueeze(-1)
         drive, tau = functional.linear(x, self.input_weight, self.bias), functional.softplus(self.tau_bias)
         self.keep(tau)
-        h = x.new_zeros(len(x), self.out_features) if state is None else state
+        h = x.new_zeros(x.shape[0], self.out_features) if state is None else state
         seen, states = self.skipper(self.out_features, x), []
         skips = self.training and self.skip_threshold > 0
         for u, frame_dt in zip(drive.unbind(1), times.unbind(1), strict=True):
@@ -140,7 +140,7 @@ class NeuralODE(Cell):
 
     def forward(self, x: torch.Tensor, dt: float | torch.Tensor = 1.0) -> torch.Tensor:
         times = spacing(dt, x).unsqueeze(-1)
-        h, states = x.new_zeros(len(x), self.out_features), []
+        h, states = x.new_zeros(x.shape[0], self.out_features), []
         for u, frame_dt in zip(functional.linear(x, self.input_weight).unbind(1), times.unbind(1), strict=True):
             h = runge_kutta4(h, partial(self.slope, drive=u), frame_dt / self.steps, self.steps)
             states.append(h)

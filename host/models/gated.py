@@ -91,7 +91,7 @@ class CfC(Cell):
 
     def forward(self, x: torch.Tensor, dt: float | torch.Tensor = 1.0) -> torch.Tensor:
         times, act = spacing(dt, x).unsqueeze(-1), BACKBONE_FUNCTIONS[self.backbone_activation]
-        h, states = x.new_zeros(len(x), self.out_features), []
+        h, states = x.new_zeros(x.shape[0], self.out_features), []
         for frame_x, frame_dt in zip(x.unbind(1), times.unbind(1), strict=True):
             z = torch.cat([frame_x, h], 1)
             for layer in self.backbone:

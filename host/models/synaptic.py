@@ -64,7 +64,7 @@ class SynapticLTC(Cell):
         w, sensory_w = functional.softplus(p["w"]) * p["mask"], functional.softplus(p["sensory_w"]) * p["sensory_mask"]
         gleak, cm = functional.softplus(p["gleak"]), functional.softplus(p["cm"])
         pushed, sensory_pulled, pulled = p["sigma"] * p["mu"], sensory_w * p["sensory_erev"], w * p["erev"]
-        v, states = x.new_zeros(len(x), self.out_features), []
+        v, states = x.new_zeros(x.shape[0], self.out_features), []
         for frame_x, frame_dt in zip(x.unbind(1), times.unbind(1), strict=True):
             opened = torch.sigmoid(p["sensory_sigma"] * (frame_x.unsqueeze(-1) - p["sensory_mu"]))
             leak = gleak + (sensory_w * opened).sum(1)

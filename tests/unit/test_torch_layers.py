@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is the optional extra `train`
 from torch import nn  # noqa: E402  (needs torch)
 
 import liquid_accel  # noqa: E402
-from liquid_accel import CTRNN, LTC, NeuralODE  # noqa: E402
+from liquid_accel import CTRNN, LTC, NeuralODE, models  # noqa: E402
 from liquid_accel.models.ode import GRADIENTS  # noqa: E402
 
 
@@ -168,11 +168,20 @@ def test_tableaus_do_not_go_with_everything() -> None:
         LTC(2, 3, solver="bs32", gradient="odd")(torch.randn(1, 2, 2))
 
 
-def test_a_neural_ode_of_fixed_steps_is_traced() -> None:
-    own, x = layer("node"), torch.randn(2, 4, 3)
-    trace = torch.jit.trace(own, (x, torch.rand(2, 4)))
-    dt = torch.rand(2, 4)
-    torch.testing.assert_close(trace(2 * x, dt), own(2 * x, dt))
+CELLS = {
+    **{name: BUILDERS[name] for name in ("ltc", "ctrnn", "node")}, "cfc": lambda: models.CfC(3, 5),
+    "synaptic": lambda: models.SynapticLTC(3, 5), "stack": lambda: models.NeuralODE(3, 5),
+    "gru": lambda: models.GatedRNN(3, 5, "gru"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # of what stays constant: the number of frames, and times from 0 to 1
+@pytest.mark.parametrize("name", CELLS)
+def test_traces_take_other_batches_and_times(name: str) -> None:
+    own = CELLS[name]()
+    trace = torch.jit.trace(own, (torch.randn(1, 4, 3), torch.rand(1, 4)), check_trace=False)
+    x, dt = torch.randn(3, 4, 3), torch.rand(3, 4)
+    torch.testing.assert_close(trace(x, dt), own(x, dt))
 
 
 def test_wrong_arguments_are_named() -> None:

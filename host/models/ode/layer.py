@@ -55,7 +55,7 @@ class NeuralODE(nn.Module):
         elif not self.batch_first:
             x, dt = batch_leading(x, dt)
         times = spacing(dt, x).unsqueeze(-1)
-        h = x.new_zeros(len(x), self.hidden_size) if state is None else state
+        h = x.new_zeros(x.shape[0], self.hidden_size) if state is None else state
         h = h.unsqueeze(0) if h.dim() == 1 else h
         states = []
         for frame, span in zip(x.unbind(1), times.unbind(1), strict=True):
