@@ -8,8 +8,9 @@
 # make prove        proofs of the gateware's blocks, and a fault that breaks each
 # make mutate       faults in the gateware, and whether random programs find them; MUTATE_ARGS="--mutants 400"
 # make soak         random programs and networks, golden model against gateware: hours; SOAK_ARGS="--programs 500"
+# make coverage     lines, arms and toggled bits of the gateware, under Verilator: some minutes
 # make gate-level   the netlists on iCE40 and ECP5, cell by cell, against the golden model: docs/testing.md
-# make verify-report  docs/verification.md from what these four found
+# make verify-report  docs/verification.md from what these five found
 # make synth-check  cells and clock of the machine on the smallest part
 # make boards       every board's bitstream: docs/boards.md; BOARDS="ulx3s icebreaker", SEEDS=3
 # make checkpoint   train the shipped checkpoints again, from scratch
@@ -28,7 +29,7 @@ export LIQUID_LANES = $(LANES)
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench fuzz fault-injection prove mutate soak gate-level verify-report synth-check boards checkpoint clean distclean
+.PHONY: demo test lint bench fuzz fault-injection prove mutate soak coverage gate-level verify-report synth-check boards checkpoint clean distclean
 
 demo: $(VENV)/.installed
 	$(BIN)/liquid demo
@@ -59,6 +60,9 @@ mutate: $(VENV)/.installed-test
 
 soak: $(VENV)/.installed-test
 	$(BIN)/python tests/soak/run.py $(SOAK_ARGS)
+
+coverage: $(VENV)/.installed-test
+	$(BIN)/python tests/coverage/run.py $(COVERAGE_ARGS)
 
 gate-level: $(VENV)/.installed-test
 	$(BIN)/python tests/gate/run.py $(GATE_ARGS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`make verify-report`: docs/verification.md from what make prove, mutate, soak and gate-level left in build/."""
+"""`make verify-report`: docs/verification.md from what make prove, mutate, soak, coverage and gate-level left in build/."""
 
 import json
 import sys
@@ -25,9 +25,9 @@ NOT_COVERED = """
   no memory of the core is read while it is written, rests on the hazards that the golden model checks in every program,
   and is not proved. The invariant of column skipping is tested, by random programs and networks, and not proved.
 - **Links.** The engine of the link, UART and SPI are simulated against peers and under faults, and not proved.
-- **Coverage** of lines and toggles is not measured.
+- **Coverage** of the host's and the golden model's lines is not measured.
 - **Netlists** are simulated without delays, clock networks, pins and the link, before placement, and not for Gowin.
-- **Mutants** that survive are listed above; none has been proved equivalent, so each counts as not found.
+- **Mutants** that survive are listed above: no check finds them, and there is no proof that none could.
 - **Boards.** None was attached.
 """
 
@@ -59,11 +59,32 @@ def mutants(found: dict[str, Any] | None) -> list[str]:
     lines += [
         f"yosys `mutate`, seed {found['seed']}: {found['killed']} of {found['mutants']} faults were found "
         f"({100 * found['share']:.1f} %; 95 % were asked for), by {found['programs']} random programs, random traffic "
-        "on the bus, and networks.", "", "| part | found | of |", "|---|---|---|",
+        f"on the bus, and networks. {len(found['equivalent'])} more mutants were proved to be no faults: in no state "
+        "does the machine do anything else with them (tests/mutation/equivalence.py).", "", "| part | found | of |", "|---|---|---|",
         *(f"| {part} | {killed} | {made} |" for part, (killed, made) in found["by_part"].items()),
     ]  # fmt: skip
     if found["survivors"]:
         lines += ["", "Not found:", "", *(f"- `{survivor}`" for survivor in found["survivors"])]
+    return lines
+
+
+def coverage(found: dict[str, Any] | None) -> list[str]:
+    lines = ["", "## Lines, arms and toggles: `make coverage`", ""]
+    if found is None:
+        return [*lines, "No record."]
+    lines += [
+        f"The gateware's Verilog under Verilator, which counts: {found['programs']} random programs, "
+        f"{found['networks']} networks, traffic on the bus"
+        f"{' and programs that fill the counters' if found['long'] else ''}; {found['cycles']:,} cycles, "
+        f"{len(found['wrong'])} mismatches. A line is a block or the case of a switch, a branch an arm of a condition "
+        "(every `If` of the source is one), a toggle one bit going one way.", "",
+        "| kind | reached | of | |", "|---|---|---|---|",
+        *(f"| {kind} | {row['reached']:,} | {row['points']:,} | {100 * row['share']:.2f} % |"
+          for kind, row in found["kinds"].items()),
+    ]  # fmt: skip
+    if found["holes"]:
+        lines += ["", "Not reached (bits and directions of a signal together):", ""]
+        lines += [f"- `{hole}`" for hole in found["holes"]]
     return lines
 
 
@@ -99,6 +120,7 @@ def netlists(found: dict[str, Any] | None) -> list[str]:
 
 def main() -> int:
     sections = [proofs(record("proofs.json")), mutants(record("mutation.json")), soak(record("soak.json"))]
+    sections.append(coverage(record("coverage.json")))
     sections.append(netlists(record("gate.json")))
     PAGE.write_text(HEAD + "\n".join(line for section in sections for line in section) + "\n" + NOT_COVERED)
     print(f"{PAGE} is written")
