@@ -15,7 +15,7 @@ from liquid_accel.sim.cxxrtl import compiler
 
 
 def missing(name: str) -> str | None:
-    """Return why the simulator `name` (verilator, icarus, cxxrtl or pysim) cannot run here, or None."""
+    """Return why the simulator `name` (verilator, icarus, cxxrtl, cortex-m7 or pysim) cannot run here, or None."""
     if name == "icarus":
         return None if shutil.which("iverilog") else "iverilog is not on PATH"
     if name == "verilator":
@@ -25,6 +25,9 @@ def missing(name: str) -> str | None:
         return f"verilator needs {', '.join(absent)}" if absent else None
     if name == "cxxrtl":
         return None if compiler() else "there is no C++ compiler"
+    if name == "cortex-m7":
+        absent = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if shutil.which(tool) is None]
+        return f"{', '.join(absent)} is not on PATH" if absent else None
     return None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`make verify-report`: docs/verification.md from what make prove, mutate, soak, coverage and gate-level left in build/."""
+"""`make verify-report`: docs/verification.md from what the other commands of verification left in build/."""
 
 import json
 import sys
@@ -60,7 +60,8 @@ def mutants(found: dict[str, Any] | None) -> list[str]:
         f"yosys `mutate`, seed {found['seed']}: {found['killed']} of {found['mutants']} faults were found "
         f"({100 * found['share']:.1f} %; 95 % were asked for), by {found['programs']} random programs, random traffic "
         f"on the bus, and networks. {len(found['equivalent'])} more mutants were proved to be no faults: in no state "
-        "does the machine do anything else with them (tests/mutation/equivalence.py).", "", "| part | found | of |", "|---|---|---|",
+        "does the machine do anything else with them (tests/mutation/equivalence.py).", "",
+        "| part | found | of |", "|---|---|---|",
         *(f"| {part} | {killed} | {made} |" for part, (killed, made) in found["by_part"].items()),
     ]  # fmt: skip
     if found["survivors"]:

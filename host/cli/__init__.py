@@ -17,6 +17,7 @@ from liquid_accel.cli import (
     compile,
     demo,
     devices,
+    export,
     flash,
     inspect,
     run,
@@ -30,7 +31,7 @@ from liquid_accel.cli.common import Parser
 from liquid_accel.errors import UserError
 from liquid_accel.version import PACKAGE_VERSION
 
-COMMANDS = (demo, train, compile, inspect, run, verify, bench, verilog, synth, flash, serve, devices, clib)
+COMMANDS = (demo, train, compile, inspect, run, verify, bench, verilog, synth, flash, serve, devices, clib, export)
 EXAMPLE = """the path from a data set to the machine:
   liquid train TRAIN.npz --cell ltc -o model.safetensors
   liquid compile model.safetensors --data TRAIN.npz --solver bs32 -o model.liquid

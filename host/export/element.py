@@ -174,6 +174,8 @@ class _Writer:
             lane.append("add_norm(m, y, 0);")
         if f.peak:
             lane.append("add_peak(m, y);")
+        if not (f.v_en or f.e_mask or f.out or f.norm or f.peak or f.track):
+            lane.append("(void)y;")  # all that is wanted of it is whether it had to be clamped
         if "event" in self.out.events:
             lane.append("count_event(m, event);")
         lane[:0] = [f"unsigned {name} = 0;" for name in sorted(self.out.events)]

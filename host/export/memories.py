@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which rows of the machine's memories a program uses, and where they lie in C: in RAM where it writes them, else in flash.
+"""Which rows of the machine's memories a program uses, and where they lie in C: in RAM where it writes them.
 
 A row keeps its order, so that rows that follow one another in the machine do so in C.
 """
@@ -92,7 +92,7 @@ class Memory:
     def initial(self) -> Iterator[tuple[int, Ints]]:
         """Runs of rows in RAM that the image fills with something but 0: word where one begins, and its words."""
         values = self.words[self.ram].reshape(len(self.ram), self.lanes)
-        filled = values.any(axis=1)
+        filled: list[bool] = np.any(values, axis=1).tolist()
         at = 0
         while at < len(filled):
             end = at

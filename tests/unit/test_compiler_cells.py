@@ -2,12 +2,12 @@
 """The cells gru, lstm, cfc and node on the golden model, against the float reference of the quantised network."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from toys import GoldenRun, run_golden, toy_data, toy_model
+from toy_cells import UPDATED, cell_model
+from toys import GoldenRun, run_golden, toy_data
 
 from liquid_accel.checkpoint import Checkpoint
 from liquid_accel.compiler import CompileOptions, compile
@@ -15,46 +15,14 @@ from liquid_accel.compiler.tables import ALL_INPUTS, evaluate, exp2_value, log_s
 from liquid_accel.data import Dataset
 from liquid_accel.errors import UserError
 from liquid_accel.image import Image
-from liquid_accel.layers import Cfc, Gru, Layer, Lstm, Node
+from liquid_accel.layers import Node
 from liquid_accel.rtl.config import LiquidConfig, preset
 from liquid_accel.rtl.tableaus import FIXED_TABLEAUS, TABLEAUS
 from liquid_accel.sim import reference
 
 IRREGULAR = np.random.default_rng(3).choice([0.0, 0.01, 0.3, 1.0, 4.0], size=(6, 7))
 STATE_TOLERANCE = 2e-3  # eight units of Q3.12
-UPDATED: dict[str, Layer] = {
-    "gru": Gru("cell"),
-    "lstm": Lstm("cell"),
-    "cfc": Cfc("cell"),
-    "cfc no_gate": Cfc("cell", mode="no_gate"),
-    "cfc without backbone": Cfc("cell", backbone_layers=0),
-    "cfc relu": Cfc("cell", backbone_layers=2, backbone_activation="relu"),
-    "cfc tanh": Cfc("cell", backbone_activation="tanh"),
-    "cfc sigmoid": Cfc("cell", backbone_activation="sigmoid"),
-}
 RECURRENT = ("gru", "lstm")
-
-
-def cell_model(layer: Layer, size: int = 12, hidden: int = 7, seed: int = 0, **changes: Any) -> Checkpoint:
-    """The toy model with `layer` in the place of its LTC; `hidden` is the width inside the cell."""
-    model = toy_model(**changes)
-    random = np.random.default_rng(seed)
-    lengths = {name: size * gates for name, gates in (("bias_hh", {"gru": 3, "lstm": 4}.get(layer.kind, 1)),)}
-
-    def length(name: str) -> int:
-        last = f"layers.{len(layer.activations) - 1}.bias" if isinstance(layer, Node) else "ff1.bias"
-        return size if name == last else lengths.get(name, hidden)
-
-    before = changes.get("before", (8,))
-    width = before[-1] if before else model.in_features
-    tensors = {name: value for name, value in model.tensors.items() if not name.startswith("ltc.")}
-    for name, shape in layer.shapes(width, size, length).items():
-        gain = 1.0 / np.sqrt(shape[-1]) if len(shape) == 2 else 0.2
-        tensors[f"cell.{name}"] = (gain * random.standard_normal(shape)).astype(np.float32)
-    if "out.weight" in tensors:
-        tensors["out.weight"] = random.standard_normal((3, size)).astype(np.float32) / np.float32(np.sqrt(size))
-    layers = tuple(layer if old.kind == "ltc" else old for old in model.layers)
-    return replace(model, layers=layers, tensors=tensors)
 
 
 def compiled(

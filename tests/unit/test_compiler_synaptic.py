@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy_cells import synaptic_model
 from toys import predicted_cycles, run_golden, toy_data
 
-from liquid_accel.checkpoint import Checkpoint, Features, Layer, Linear, Mean, Synaptic, Task
+from liquid_accel.checkpoint import Linear, Mean, Synaptic
 from liquid_accel.compiler import CompileOptions, compile
 from liquid_accel.compiler.synapses import COARSE, FINE, NONE, blocks, diagonal, push_words
 from liquid_accel.errors import UserError
@@ -19,40 +19,6 @@ from liquid_accel.rtl.config import LiquidConfig, preset
 from liquid_accel.sim import reference
 
 TIMES = np.random.default_rng(3).choice([0.0, 0.01, 0.3, 1.0, 20.0], size=(3, 5))
-
-
-def synaptic_model(
-    size: int = 10, features: int = 3, density: float = 1.0, unfolds: int = 6, seed: int = 0, before: bool = False
-) -> Checkpoint:
-    """Weights from the ranges of ncps, and a wiring of that density."""
-    random = np.random.default_rng(seed)
-    width = 6 if before else features
-
-    def draw(low: float, high: float, *shape: int) -> npt.NDArray[np.float32]:
-        return random.uniform(low, high, shape).astype(np.float32)
-
-    tensors: dict[str, npt.NDArray[np.float32]] = {}
-    for prefix, sources in (("", size), ("sensory_", width)):
-        wired = (sources, size)
-        tensors |= {
-            f"{prefix}w": draw(0.001, 1.0, *wired), f"{prefix}sigma": draw(3.0, 8.0, *wired),
-            f"{prefix}mu": draw(0.3, 0.8, *wired),
-            f"{prefix}erev": (draw(0.8, 1.2, *wired) * random.choice([-1, 1], wired)).astype(np.float32),
-            f"{prefix}mask": (random.random(wired) < density).astype(np.float32),
-        }  # fmt: skip
-    tensors |= {
-        "gleak": draw(0.05, 1.0, size), "vleak": draw(-0.2, 0.2, size), "cm": draw(0.4, 0.6, size),
-        "output_w": draw(-2.0, 2.0, size), "output_b": draw(-0.3, 0.3, size),
-        "input_w": draw(0.5, 1.5, width), "input_b": draw(-0.3, 0.3, width),
-    }  # fmt: skip
-    tensors = {f"ltc.{name}": value for name, value in tensors.items()}
-    layers: list[Layer] = [Synaptic("ltc", unfolds), Mean(), Linear("out", None)]
-    if before:
-        tensors |= {"dense.weight": draw(-1, 1, width, features), "dense.bias": draw(-0.2, 0.2, width)}
-        layers.insert(0, Linear("dense", "tanh"))
-    tensors |= {"out.weight": draw(-1, 1, 3, size), "out.bias": draw(-0.2, 0.2, 3)}
-    extent = Features((0.5,) * features, (2.0,) * features, ((-7.0, 8.0),) * features)
-    return Checkpoint(tuple(layers), tensors, extent, Task("classification", 3), None)
 
 
 def machine(lanes: int, **changes: Any) -> LiquidConfig:

@@ -15,7 +15,7 @@ static uint16_t pool_weight(uint32_t frame) {
 /* The high half of x^2. */
 static uint64_t square_high(uint64_t x) {
     const uint64_t high = x >> 32, low = x & UINT32_MAX, cross = high * low;
-    return high * high + (cross >> 32) * 2 + ((low * low >> 32) + (cross & UINT32_MAX) * 2 >> 32);
+    return high * high + (cross >> 32) * 2 + (((low * low >> 32) + (cross & UINT32_MAX) * 2) >> 32);
 }
 
 /*! log2_word */
