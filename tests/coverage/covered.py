@@ -2,6 +2,7 @@
 """The accelerator under Verilator, which counts lines, arms of conditions and toggles of every bit."""
 
 import ctypes
+import json
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from liquid_accel.sim.bus import SimulatedTransport
 from liquid_accel.sim.cache import key
 from liquid_accel.sim.cxxrtl import FUNCTIONS, CxxrtlTransport
 from liquid_accel.sim.cxxrtl_build import open_library
-from liquid_accel.sim.elaborate import to_verilog
+from liquid_accel.sim.elaborate import run_yosys, to_rtlil, to_verilog
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "coverage"
 HARNESS = Path(__file__).with_name("covered.cpp")
@@ -87,6 +88,28 @@ class Machine(CxxrtlTransport):
         with tempfile.NamedTemporaryFile(suffix=".dat") as file:
             self._library.liquid_coverage(self._handle, file.name.encode())
             return dict(points(Path(file.name).read_text(errors="replace"), source.read_text()))
+
+
+def constants(config: LiquidConfig) -> set[tuple[str, str, int]]:
+    """(instance, signal, bit) of what yosys finds to be constant in the flattened design: it can never toggle."""
+    with tempfile.TemporaryDirectory(prefix="liquid-coverage-") as folder:
+        (Path(folder) / "design.il").write_text(to_rtlil(Accelerator(config), "liquid"))
+        script = ("read_rtlil design.il", "hierarchy -top liquid", "proc", "flatten", "setattr -unset init w:*",
+                  "opt -full", "write_json design.json")  # fmt: skip
+        run_yosys("\n".join(script), folder)
+        nets = json.loads((Path(folder) / "design.json").read_text())["modules"]["liquid"]["netnames"]
+    found = set()
+    for name, net in nets.items():
+        instance, _, signal = name.removeprefix("$flatten").replace("\\", "").rpartition(".")
+        found |= {(instance, signal, k) for k, bit in enumerate(net["bits"]) if isinstance(bit, str)}
+    return found
+
+
+def bit_of(point: Point) -> tuple[str, str, int]:
+    """(instance, signal, bit) of a toggle; Verilator writes characters that C++ has not as __0 and their code."""
+    name = re.sub(r":[01]->[01]$", "", point.what)
+    signal, _, index = name.removesuffix("]").partition("[")
+    return point.instance, re.sub(r"__0([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), signal), int(index or 0)
 
 
 def points(data: str, source: str) -> Iterator[tuple[Point, int]]:

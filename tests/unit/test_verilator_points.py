@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "coverage"))
 
-from covered import Point, points
+from covered import Point, bit_of, points
 
 SOURCE = """module liquid;
   if (\\$auto$verilog_backend.cc:2505:dump_module$2 ) begin end
@@ -32,3 +32,9 @@ def test_points() -> None:
         Point("branch", "core", 3, "if (go) begin"): 0,
         Point("line", "registers", 4, "8'h04:"): 3,
     }  # fmt: skip  # the condition that yosys writes never to be true is no point
+
+
+def test_bits() -> None:
+    assert bit_of(Point("toggle", "core", 1, "rst:0->1")) == ("core", "rst", 0)
+    assert bit_of(Point("toggle", "core", 1, "write___05Fdata[12]:1->0")) == ("core", "write__data", 12)
+    assert bit_of(Point("toggle", "", 1, "more__02418[3]:1->0")) == ("", "more$18", 3)
