@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import z3
+from cell_graph import Netlist, Word
 from cells import CELLS, STATE, Cell
-from netlist import Netlist, Word
 
 TIMEOUT_MS = 10_000  # of one comparison; what is not proved by then counts as different
 MOST = 25  # registers that may differ: of more, something comes to an output

@@ -5,10 +5,10 @@ import multiprocessing
 from collections.abc import Iterator
 from typing import Any
 
+from alive import Machine, Mutant, compiled, mutate
+from cell_graph import Netlist
 from checks import CONFIG, Check, checks
 from equivalence import Prover
-from mutants import Machine, Mutant, compiled, mutate
-from netlist import Netlist
 
 _shared: dict[str, Any] = {}  # what forked processes inherit
 EQUIVALENT = "proved equivalent"

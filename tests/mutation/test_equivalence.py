@@ -9,8 +9,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from cell_graph import Netlist
 from equivalence import Prover
-from netlist import Netlist
 
 from liquid_accel.sim.elaborate import run_yosys, to_rtlil
 

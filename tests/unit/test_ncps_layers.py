@@ -122,7 +122,11 @@ def test_a_single_sequence_goes_without_a_batch(
             assert got.shape == wanted.shape
 
 
-@pytest.mark.parametrize("elapsed", [1.0, 0.3, torch.tensor(0.7), torch.rand(4, 1), torch.rand(4, 14)], ids=str)
+@pytest.mark.parametrize(
+    "elapsed",
+    [1.0, 0.3, torch.tensor(0.7), torch.rand(4, 1), torch.rand(4, 14)],
+    ids=["1", "0.3", "scalar", "each sequence", "each unit"],
+)
 def test_cells_take_one_frame(elapsed: Any) -> None:
     x, h = torch.randn(4, INPUTS), torch.randn(4, 14)
     for name, options in (("LTCCell", {}), ("CfCCell", {}), ("CfCCell", {"mode": "pure"}), ("WiredCfCCell", {})):

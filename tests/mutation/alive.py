@@ -19,7 +19,7 @@ from liquid_accel.sim.cxxrtl import FUNCTIONS, CxxrtlTransport
 from liquid_accel.sim.cxxrtl_build import build, open_library
 from liquid_accel.sim.elaborate import run_yosys, to_rtlil
 
-LOOP = str(Path(__file__).parent / "mutants.cpp")
+LOOP = str(Path(__file__).parent / "alive.cpp")
 PATIENCE = 10_000  # cycles
 BITS = 12  # of the input that chooses a mutant
 PREPARE = "read_rtlil device.il\nhierarchy -top liquid\nproc\nflatten\nopt_clean"
