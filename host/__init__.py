@@ -57,7 +57,7 @@ def open(target: str = "sim", config: LiquidConfig | str | None = None) -> Devic
 
 
 def compile(
-    model: Checkpoint | LiquidClassifier | str | Path,
+    model: Checkpoint | LiquidClassifier | Any | str | Path,
     *,
     calibration: Dataset | npt.ArrayLike | None = None,
     config: LiquidConfig | str | None = None,
@@ -66,8 +66,9 @@ def compile(
     """The image of a model for a machine of `config`, or of the preset of that name, by default up5k; where columns are
     to be skipped and that preset keeps no sums, of the one that stands for it (up5k-skip).
 
-    `model` is a checkpoint, the file that holds one, or a torch `LiquidClassifier`, which takes its features as they
-    are and counts time in frames. `calibration`, frames x (sequences, time, features) or a `Dataset`, shows what values
+    `model` is a checkpoint, the file that holds one, a torch `LiquidClassifier`, which takes its features as they
+    are and counts time in frames, or a torch model of ncps' or torch's own layers (docs/import.md), which takes
+    `calibration` to be tried on. `calibration`, frames x (sequences, time, features) or a `Dataset`, shows what values
     occur; without it, data are drawn from the ranges that the checkpoint stores, for a torch model from -4 to 4.
     `options` are those of `CompileOptions`: solver, steps, rtol, atol and others. Raises `UserError` for a layer that
     no program can be made for, or a model that does not fit.
@@ -119,8 +120,14 @@ def _checkpoint(model: Any, calibration: Dataset | None) -> Checkpoint | str | P
     if isinstance(model, Checkpoint | str | Path):
         return model
     if not (hasattr(model, "to_checkpoint") and hasattr(model, "in_features")):  # asked without torch
-        kind = type(model).__name__
-        raise UserError(f"model is of type {kind}; expected a Checkpoint, the file of one or a LiquidClassifier")
+        if not (hasattr(model, "state_dict") and hasattr(model, "named_children")):
+            kind = type(model).__name__
+            raise UserError(f"model is of type {kind}; expected a Checkpoint, the file of one or a torch model")
+        if calibration is None:
+            raise UserError("calibration is missing; expected frames to try the model on")
+        from liquid_accel.importer import import_model
+
+        return import_model(model, calibration)
     inputs: int = model.in_features
     ranges = ((-4.0, 4.0),) * inputs
     if calibration is not None:

@@ -26,9 +26,11 @@ from liquid_accel.rtl.config import LANES, PRESETS, LiquidConfig, preset
 if TYPE_CHECKING:
     from liquid_accel.checkpoint import Checkpoint
     from liquid_accel.compiler import CompileOptions
+    from liquid_accel.data import Dataset
     from liquid_accel.image import Image
 
-EXAMPLE = "  liquid compile model.safetensors --data TRAIN.npz --solver bs32 --rtol 1e-2 -o model.liquid"
+EXAMPLE = """  liquid compile model.safetensors --data TRAIN.npz --solver bs32 --rtol 1e-2 -o model.liquid
+  liquid compile my_net:model --data TRAIN.npz -o model.liquid    # runs my_net.py: docs/import.md"""
 
 
 def add(subparsers: Subparsers) -> None:
@@ -36,7 +38,9 @@ def add(subparsers: Subparsers) -> None:
     from liquid_accel.compiler.options import CONTROLLERS, available
 
     parser = subcommand(subparsers, "compile", run, "compile a model into an image", EXAMPLE)
-    parser.add_argument("model", metavar="MODEL.safetensors", help="a checkpoint of `liquid train`")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a .safetensors checkpoint, or package.module:object, a torch model of your own"
+    )
     parser.add_argument(
         "--data", metavar="CAL.npz", help="calibrates formats and predictions (default: the ranges in the checkpoint)"
     )
@@ -109,19 +113,15 @@ def machine(arguments: argparse.Namespace, options: CompileOptions | None = None
 
 def run(arguments: argparse.Namespace) -> int:
     """Compile, write, say what came of it."""
-    from liquid_accel import checkpoint, data
+    from liquid_accel import data
     from liquid_accel.compiler import compile
 
     settings = compile_options(arguments)
-    if ":" in arguments.model and not Path(arguments.model).exists():
-        raise UserError(f"{arguments.model}: only .safetensors checkpoints are read at present; expected one of those")
     config = machine(arguments, settings)
     output = check_output(arguments.output, "the image")
-    model = checkpoint.load(arguments.model)
+    calibration = None if arguments.data is None else data.load(arguments.data)
+    model = load_model(arguments.model, calibration)
     _check_equations(arguments, model)
-    calibration = None
-    if arguments.data is not None:
-        calibration = data.load(arguments.data)
     image = compile(model, calibration=calibration, config=config, options=settings)
     image.save(output)
     for warning in image.warnings:
@@ -132,6 +132,22 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         show(table(str(output), ("", ""), summary_rows(image)))
     return 0
+
+
+def load_model(name: str, calibration: Dataset | None) -> Checkpoint:
+    """The checkpoint of a file, or of a user's object package.module:object. Raises `UserError`."""
+    from liquid_accel import checkpoint
+    from liquid_accel.training import torch_installed
+
+    if ":" not in name or Path(name).exists():
+        return checkpoint.load(name)
+    if not torch_installed():
+        raise UserError(f"{name}: torch is not installed; a model of yours needs it: pip install 'liquid-accel[train]'")
+    if calibration is None:
+        raise UserError(f"{name}: there are no data to try the model on; expected --data CAL.npz")
+    from liquid_accel.importer import import_model, locate
+
+    return import_model(locate(name), calibration)
 
 
 OF_EQUATIONS = ("solver", "steps", "iterations", "rtol", "atol", "controller", "budget")

@@ -147,11 +147,12 @@ def _machine(arguments: argparse.Namespace, board: Board) -> tuple[LiquidConfig,
 
 def _compiled(path: str, calibration: str | None, config: LiquidConfig) -> tuple[LiquidConfig, Image]:
     """A checkpoint compiled for the machine, with the compiler's default options."""
-    from liquid_accel import checkpoint, data
+    from liquid_accel import data
+    from liquid_accel.cli.compile import load_model
     from liquid_accel.compiler import compile
 
-    model = checkpoint.load(path)
     batch = None if calibration is None else data.load(calibration)
+    model = load_model(path, batch)
     image = compile(model, calibration=batch, config=config)
     for warning in image.warnings:
         note(f"note: {warning}")

@@ -91,8 +91,8 @@ def test_foreign_files(refuse, folder):
     refuse(["'x' is missing"], "run", folder / "good.liquid", folder / "empty.npz")
 
 
-def test_a_model_in_python_is_not_read_yet(refuse):
-    refuse(["only .safetensors"], "compile", "package.module:model")
+def test_a_model_in_python_asks_for_data(refuse):
+    refuse(["there are no data to try the model on", "--data"], "compile", "package.module:model")
 
 
 # ---- Arrays ----------------------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ RULES: dict[str, tuple[str, ...]] = {
     # The one place that knows what can stand behind a transport.
     "driver.targets": (*TABLES, *FILES, "driver", "sim"),
     "aio": (*TABLES, *FILES, "driver"),
+    "importer": (*TABLES, *FILES, "importer", "sim.reference"),  # what was imported is tried on data
     "export": (*TABLES, *FILES, "export", "driver.frames"),
     "export.check": (*TABLES, *FILES, "export", "driver", "sim.golden"),  # the answers are the golden model's
     **dict.fromkeys(("", "bench", "cli", "demo", "timeline", "training", "evaluate", "waves",
