@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from liquid_accel.compiler import CompileOptions
     from liquid_accel.data import Dataset
     from liquid_accel.image import Image
+    from liquid_accel.widths import Choice
 
 EXAMPLE = """  liquid compile model.safetensors --data TRAIN.npz --solver bs32 --rtol 1e-2 -o model.liquid
   liquid compile my_net:model --data TRAIN.npz -o model.liquid    # runs my_net.py: docs/import.md"""
@@ -67,8 +69,24 @@ def add(subparsers: Subparsers) -> None:
              "skipping; 0 skips what did not move at all)",
     )  # fmt: skip
     parser.add_argument("--budget", type=positive_int, metavar="N", help="right-hand sides that a frame may take")
+    parser.add_argument(
+        "--max-accuracy-drop", type=bound, metavar="P",
+        help="take the narrowest weights whose accuracy on DATA is at most P percentage points below the float model's",
+    )  # fmt: skip
+    parser.add_argument("--rms", type=bound, metavar="R", help="the same for the rms error of outputs on DATA")
     parser.add_argument("-o", "--output", metavar="IMAGE.liquid", required=True, help="the image to write")
     add_json(parser)
+
+
+def bound(text: str) -> float:
+    """A number of at least 0."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not (math.isfinite(found) and found >= 0):
+        raise argparse.ArgumentTypeError(f"is {text}; expected a number of at least 0")
+    return found
 
 
 def thresholds(text: str) -> float | dict[str, float]:
@@ -122,16 +140,76 @@ def run(arguments: argparse.Namespace) -> int:
     calibration = None if arguments.data is None else data.load(arguments.data)
     model = load_model(arguments.model, calibration)
     _check_equations(arguments, model)
-    image = compile(model, calibration=calibration, config=config, options=settings)
+    choice = None
+    if arguments.max_accuracy_drop is not None or arguments.rms is not None:
+        choice = _choose(arguments, model, calibration, config, settings)
+        if choice.image is None:
+            _say(choice, arguments.json)
+            return 1
+        image = choice.image
+    else:
+        image = compile(model, calibration=calibration, config=config, options=settings)
     image.save(output)
     for warning in image.warnings:
         note(f"note: {warning}")
     found = summary(image) | {"image": str(output), "bytes": output.stat().st_size}
     if arguments.json:
-        print_json(found)
+        print_json(found if choice is None else found | choice_summary(choice))
     else:
         show(table(str(output), ("", ""), summary_rows(image)))
+        if choice is not None:
+            _say(choice, False)
     return 0
+
+
+def _choose(
+    arguments: argparse.Namespace,
+    model: Checkpoint,
+    data: Dataset | None,
+    config: LiquidConfig,
+    options: CompileOptions,
+) -> Choice:
+    from liquid_accel.widths import choose
+
+    flag = "--rms" if arguments.max_accuracy_drop is None else "--max-accuracy-drop"
+    if arguments.weight_bits is not None:
+        raise UserError(f"{flag} chooses the width of weights; expected no --weight-bits")
+    if data is None:
+        raise UserError(f"{flag} is measured on data; expected --data DATA.npz")
+    note("widths: each is compiled, and run on the golden model")
+    return choose(
+        model, data, config=config, options=options, max_accuracy_drop=arguments.max_accuracy_drop, rms=arguments.rms
+    )
+
+
+def choice_summary(choice: Choice) -> dict[str, object]:
+    """What was tried, and what came of it."""
+    return {
+        "tries": [asdict(tried) for tried in choice.tries], "float_accuracy": choice.float_accuracy,
+        "sensitivity_rms": dict(choice.sensitivity),
+    }  # fmt: skip
+
+
+def _say(choice: Choice, as_json: bool) -> None:
+    if as_json:
+        print_json(choice_summary(choice))
+        return
+
+    def percent(share: float | None) -> str:
+        return "–" if share is None else f"{100 * share:.2f}"
+
+    rows = [
+        (f"{tried.bits} bits", f"{tried.rms:.4f}", percent(tried.agreement), percent(tried.accuracy),
+         "taken" if tried.kept else "too far off")
+        for tried in choice.tries
+    ]  # fmt: skip
+    rows.append(("float", "0", "100.00" if choice.tries[0].agreement is not None else "–",
+                 percent(choice.float_accuracy), ""))  # fmt: skip
+    show(table("weights", ("", "rms of outputs", "float's label, %", "accuracy, %", ""), rows))
+    alone = [(name, f"{value:.4f}") for name, value in choice.sensitivity.items()]
+    show(table("weights of one layer alone", ("layer", "rms of outputs"), alone))
+    if choice.image is None:
+        show("no width keeps the bounds; nothing was written")
 
 
 def load_model(name: str, calibration: Dataset | None) -> Checkpoint:

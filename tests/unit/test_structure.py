@@ -47,7 +47,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "importer": (*TABLES, *FILES, "importer", "sim.reference"),  # what was imported is tried on data
     "export": (*TABLES, *FILES, "export", "driver.frames"),
     "export.check": (*TABLES, *FILES, "export", "driver", "sim.golden"),  # the answers are the golden model's
-    **dict.fromkeys(("", "bench", "cli", "demo", "timeline", "training", "evaluate", "waves",
+    **dict.fromkeys(("", "bench", "cli", "demo", "timeline", "training", "evaluate", "waves", "widths",
                      "pytest_plugin"), EVERYTHING),
 }  # fmt: skip
 
